@@ -1,0 +1,133 @@
+"""The composition root: the one list of systems, and the processes made of them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from tenfold.platform import telemetry
+from tenfold.platform.bus import run_consumer, sweep_inbox
+from tenfold.platform.db import open_database
+from tenfold.platform.home import HomeEndpoints, House
+from tenfold.platform.http import Dispatcher, Mounted, Served, application
+from tenfold.platform.identity.endpoints import IdentityEndpoints, JwksEndpoints
+from tenfold.platform.jobs import run_schedules
+from tenfold.platform.migrate import Distribution, Migration
+from tenfold.platform.migrate import distribute as distribute_tables
+from tenfold.platform.migrate import migrate as apply_migrations
+from tenfold.platform.outbox import run_relay
+from tenfold.platform.runtime import Runtime, open_runtime
+from tenfold.platform.settings import BadSettings, Settings
+from tenfold.platform.settings import load as load_from
+from tenfold.platform.supervisor import running
+from tenfold.platform.system import System
+from tenfold.systems.links.system import system as links
+
+SYSTEMS: tuple[System[Any], ...] = (links,)
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings of this process, with what is given by name on top. Raises BadSettings."""
+    return load_from({system.name: system.settings for system in SYSTEMS}, **overrides)
+
+
+def chosen(settings: Settings) -> tuple[System[Any], ...]:
+    """The systems that run here. Raises BadSettings for a name that isn't one of ours."""
+    known = {system.name: system for system in SYSTEMS}
+    for name in settings.only:
+        if name not in known:
+            raise BadSettings(reason=f"There is no system {name}; there are {', '.join(known)}.")
+    return tuple(known[name] for name in settings.only) or SYSTEMS
+
+
+def packages() -> list[str]:
+    """Whose migrations there are. All systems', since one database serves them whichever run here."""
+    return ["tenfold.platform", *(system.package for system in SYSTEMS)]
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process with its systems started."""
+
+    runtime: Runtime
+    systems: Mapping[str, tuple[System[Any], Any]]
+
+
+@asynccontextmanager
+async def open_process(settings: Settings) -> AsyncIterator[Process]:
+    """Open the platform and start the chosen systems; stop them in the opposite order. Raises Unavailable."""
+    async with AsyncExitStack() as stack:
+        runtime = await stack.enter_async_context(open_runtime(settings))
+        started = {
+            system.name: (system, await stack.enter_async_context(system.start(runtime))) for system in chosen(settings)
+        }
+        yield Process(runtime, started)
+
+
+def mounted(process: Process) -> Mounted:
+    """The process as a web server sees it."""
+    runtime = process.runtime
+    shared: dict[str, Any] = {"max_body": runtime.settings.max_body, "runtime": runtime}
+    served = []
+    for system, state in process.systems.values():
+        app = application(
+            title=f"Tenfold {system.title}", controllers=system.controllers, provide=system.provide(state), **shared
+        )
+        served.append(Served(system.name, app, system.front(state) if system.front else None, system.pages))
+    house = House(runtime, process.systems)
+    platform = application(title="Tenfold", controllers=[HomeEndpoints], provide={"house": house}, **shared)
+    doors = [IdentityEndpoints, JwksEndpoints]
+    identity = application(title="Tenfold Identity", controllers=doors, provide={}, **shared)
+    return Mounted(runtime, served, platform, identity)
+
+
+def create() -> Dispatcher:
+    """The ASGI application of a web process, for the server to call in each of its processes."""
+    settings = running(load_settings())
+    telemetry.configure(settings)
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Mounted]:
+        async with open_process(settings) as process:
+            yield mounted(process)
+
+    return Dispatcher(opened, observe=telemetry.observe_request)
+
+
+async def work(settings: Settings, stop: asyncio.Event) -> None:
+    """Consume events, relay the outbox and run schedules until told to stop; what is under way is finished."""
+    async with open_process(settings) as process, asyncio.TaskGroup() as tasks:
+        runtime = process.runtime
+        tasks.create_task(run_relay(runtime.bus, runtime.db, stop))
+        tasks.create_task(run_schedules(runtime.db, [sweep_inbox], runtime, stop))
+        for system, state in process.systems.values():
+            tasks.create_task(run_schedules(runtime.db, system.schedules, state, stop))
+            for consumer in system.consumers:
+                tasks.create_task(run_consumer(runtime.bus, runtime.db, consumer, state, stop))
+
+
+async def migrate(settings: Settings) -> list[Migration]:
+    """Apply what is missing to the database."""
+    db = await open_database(settings)
+    try:
+        return await apply_migrations(db, packages())
+    finally:
+        await db.close()
+
+
+async def distribute(settings: Settings) -> list[Distribution]:
+    """Spread the tables over a Citus cluster. Raises NoCitus."""
+    db = await open_database(settings)
+    try:
+        return await distribute_tables(db, packages())
+    finally:
+        await db.close()
+
+
+async def demo(settings: Settings, only: Sequence[str] = ()) -> AsyncIterator[str]:
+    """Make believable content, once; a line a system of what there is now."""
+    async with open_process(settings) as process:
+        for system, state in process.systems.values():
+            if system.demo is not None and (not only or system.name in only):
+                yield f"{system.name}: {await system.demo(state)}"

@@ -1,0 +1,104 @@
+"""The tree of errors. A class carries its HTTP status and stable code; its docstring is the message a person reads."""
+
+import re
+from collections.abc import Mapping
+from typing import ClassVar
+
+_WORD = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+class TenfoldError(Exception):
+    """Something went wrong on our side. Try again in a moment."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "tenfold_error"
+
+    def __init_subclass__(cls) -> None:
+        cls.code = _WORD.sub("_", cls.__name__).lower()
+
+    def __init__(
+        self,
+        *,
+        fields: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        **values: object,
+    ) -> None:
+        self.values = values
+        self.fields = dict(fields or {})
+        self.headers = dict(headers or {})
+        super().__init__((type(self).__doc__ or "").strip().format(**values))
+
+    @property
+    def title(self) -> str:
+        """The same for every error of this class, as RFC 9457 asks."""
+        return self.code.replace("_", " ").capitalize()
+
+    @property
+    def detail(self) -> str:
+        return str(self)
+
+
+class BadRequest(TenfoldError):
+    """The request can't be read: {reason}."""
+
+    status = 400
+
+
+class Unauthorized(TenfoldError):
+    """Sign in first, or send an API key."""
+
+    status = 401
+
+
+class Forbidden(TenfoldError):
+    """This isn't yours to change."""
+
+    status = 403
+
+
+class NotFound(TenfoldError):
+    """There is nothing here."""
+
+    status = 404
+
+
+class Conflict(TenfoldError):
+    """Somebody else was first."""
+
+    status = 409
+
+
+class Gone(TenfoldError):
+    """This existed once and is no more."""
+
+    status = 410
+
+
+class PayloadTooLarge(TenfoldError):
+    """At most {limit} bytes are taken here."""
+
+    status = 413
+
+
+class Invalid(TenfoldError):
+    """Some fields can't be accepted."""
+
+    status = 422
+
+
+class TooManyRequests(TenfoldError):
+    """That was too much at once. Try again in {retry_after} seconds."""
+
+    status = 429
+
+    def __init__(self, *, retry_after: int, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(headers={"Retry-After": str(retry_after), **(headers or {})}, retry_after=retry_after)
+
+
+class Unavailable(TenfoldError):
+    """{part} can't be reached right now. Try again in a moment."""
+
+    status = 503
+
+    def __init__(self, *, part: str) -> None:
+        super().__init__(headers={"Retry-After": "2"}, part=part)

@@ -1,0 +1,315 @@
+"""HTTP: one Litestar application a system, errors as RFC 9457, and the thin dispatcher in front of them."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from http import HTTPStatus
+from importlib import resources
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+from litestar import Litestar, Request, Response
+from litestar.di import Provide
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, OpenAPIType, Reference, Schema
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from tenfold.platform.errors import Invalid, TenfoldError
+from tenfold.platform.identity import Principal
+from tenfold.platform.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+PROBLEM = "application/problem+json"
+#: What a page may load. `style-src` allows inline styles: charts set sizes by them.
+PAGE_HEADERS = [
+    (b"content-type", b"text/html; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (
+        b"content-security-policy",
+        b"default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; font-src 'self' data:; "
+        b"connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"strict-origin-when-cross-origin"),
+]
+
+
+class Problem(msgspec.Struct, omit_defaults=True):
+    """An error as RFC 9457 has it, with our stable code and, for bad input, the fields."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    fields: dict[str, str] = {}
+
+
+class Front(Protocol):
+    """Answers hot requests of a system before the framework sees them, or says that they aren't its own (None)."""
+
+    def __call__(
+        self, method: str, path: str, scope: Any, headers: dict[bytes, bytes], receive: Receive, send: Send
+    ) -> Awaitable[None] | None: ...
+
+
+def problem(error: TenfoldError) -> Problem:
+    return Problem(
+        type=f"urn:tenfold:{error.code}",
+        title=error.title,
+        status=error.status,
+        detail=error.detail,
+        code=error.code,
+        fields=error.fields,
+    )
+
+
+def problem_response(error: TenfoldError) -> Response[Problem]:
+    return Response(problem(error), status_code=error.status, headers=error.headers, media_type=PROBLEM)
+
+
+def _on_tenfold_error(_: Request[Any, Any, Any], error: TenfoldError) -> Response[Problem]:
+    if error.status >= 500:
+        log.warning("request_failed", code=error.code, detail=error.detail)
+    return problem_response(error)
+
+
+def _on_validation_error(_: Request[Any, Any, Any], error: ValidationException) -> Response[Problem]:
+    extra = error.extra if isinstance(error.extra, list) else []
+    fields = {str(row.get("key", "body")): str(row.get("message", "is not valid")) for row in extra}
+    return problem_response(Invalid(fields=fields or {"body": _first_line(error.detail)}))
+
+
+def _on_http_exception(_: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+    status = HTTPStatus(error.status_code)
+    code = status.phrase.lower().replace(" ", "_").replace("-", "_")
+    detail = _first_line(error.detail) or status.description or status.phrase
+    body = Problem(type=f"urn:tenfold:{code}", title=status.phrase, status=status, detail=detail, code=code)
+    return Response(body, status_code=status, headers=error.headers, media_type=PROBLEM)
+
+
+def _on_bug(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    log.exception("request_crashed", path=request.url.path, exc_info=error)
+    return problem_response(TenfoldError())
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0][:300]
+
+
+def application(
+    *, title: str, controllers: Sequence[Any], provide: Mapping[str, object], max_body: int, runtime: Runtime
+) -> Litestar:
+    """One Litestar application whose errors are problems and whose contract says so.
+
+    Its endpoints may ask, by name, for what is in `provide` and for db, live, limits, identity, principal and ip.
+    """
+
+    async def principal(scope: Scope) -> Principal:
+        return await runtime.identity.authenticate(scope)
+
+    async def ip(scope: Scope) -> str:
+        return scope["client"][0] if scope["client"] else ""
+
+    own = {"db": runtime.db, "live": runtime.live, "limits": runtime.limits, "identity": runtime.identity}
+    app = Litestar(
+        route_handlers=list(controllers),
+        dependencies={
+            "principal": Provide(principal),
+            "ip": Provide(ip),
+            **{name: _provider(value) for name, value in (own | dict(provide)).items()},
+        },
+        exception_handlers={
+            TenfoldError: _on_tenfold_error,
+            ValidationException: _on_validation_error,
+            HTTPException: _on_http_exception,
+            Exception: _on_bug,
+        },
+        request_max_body_size=max_body,
+        openapi_config=OpenAPIConfig(title=title, version="1", path="/api/docs", render_plugins=[JsonRenderPlugin()]),
+        logging_config=None,
+    )
+    _document_problems(app)
+    return app
+
+
+def _provider(value: object) -> Provide:
+    return Provide(lambda: value, sync_to_thread=False, use_cache=True)
+
+
+def _document_problems(app: Litestar) -> None:
+    """Every operation may answer with a problem; say it once, as OpenAPI's default response."""
+    texts = {name: Schema(type=OpenAPIType.STRING) for name in ("type", "title", "detail", "code")}
+    fields = Schema(type=OpenAPIType.OBJECT, additional_properties=Schema(type=OpenAPIType.STRING))
+    schema = app.openapi_schema
+    schema.components.schemas["Problem"] = Schema(
+        type=OpenAPIType.OBJECT,
+        required=[*texts, "status"],
+        properties={**texts, "status": Schema(type=OpenAPIType.INTEGER), "fields": fields},
+    )
+    answer = OpenAPIResponse(
+        description="What went wrong, as RFC 9457 has it.",
+        content={PROBLEM: OpenAPIMediaType(schema=Reference(ref="#/components/schemas/Problem"))},
+    )
+    for item in (schema.paths or {}).values():
+        for operation in (item.get, item.put, item.post, item.delete, item.patch):
+            if operation is not None:
+                # 400 is what the framework guesses of itself; ours are problems.
+                kept = {code: each for code, each in (operation.responses or {}).items() if code != "400"}
+                operation.responses = kept | {"default": answer}
+
+
+class Served(msgspec.Struct):
+    """A system as the dispatcher sees it in this process."""
+
+    name: str
+    app: ASGIApp
+    front: Front | None
+    pages: frozenset[str]
+
+
+class Mounted(msgspec.Struct):
+    """What a process serves once it is open."""
+
+    runtime: Runtime
+    served: Sequence[Served]
+    platform: ASGIApp
+    identity: ASGIApp
+
+
+class Dispatcher:
+    """Tells systems apart by host (`links.localhost`) or first path segment (`/links/`); the rest is the platform's own.
+
+    A system's application sees its paths without the prefix. What is slow or can wait is elsewhere: each request passes
+    here. `open` is entered when the server starts the process and left when it ends it.
+    """
+
+    def __init__(
+        self,
+        open: Callable[[], AbstractAsyncContextManager[Mounted]],
+        *,
+        observe: Callable[[str, str, str, int, float], None],
+    ) -> None:
+        self._open = open
+        self._observe = observe
+        self._page = shell_page()
+        self._served: dict[str, Served] = {}
+        self._hosts: dict[bytes, Served | None] = {}
+        self._mounted: Mounted
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            async with self._open() as mounted:
+                self.mount(mounted)
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except Exception as error:
+            log.exception("process_failed")
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            raise
+        await send({"type": "lifespan.shutdown.complete"})
+
+    def mount(self, mounted: Mounted) -> None:
+        """Serve these from now on."""
+        self._mounted = mounted
+        self._served = {each.name: each for each in mounted.served}
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await self._live(receive, send)
+        path: str = scope["path"]
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        host = headers.get(b"host", b"")
+        try:
+            system = self._hosts[host]
+        except KeyError:
+            system = self._by_host(host)
+        if system is None:
+            name, _, rest = path[1:].partition("/")
+            system = self._served.get(name)
+            if system is not None:
+                if not rest and not path.endswith("/"):
+                    return await _redirect(send, f"{path}/")
+                path = f"/{rest}"
+        if system is not None and system.front is not None and scope["type"] == "http":
+            answer = system.front(scope["method"], path, scope, headers, receive, send)
+            if answer is not None:
+                return await answer
+        return await self._slow(system, path, scope, headers, receive, send)
+
+    async def _slow(
+        self,
+        system: Served | None,
+        path: str,
+        scope: Any,
+        headers: dict[bytes, bytes],
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        if scope.get("client"):
+            peer, port = scope["client"]
+            scope["client"] = self._mounted.runtime.proxies.visitor(peer, headers.get(b"x-forwarded-for", b"")), port
+        first = path[1:].partition("/")[0]
+        own = "tenfold" if system is None else system.name
+        if scope["type"] == "http" and scope["method"] in ("GET", "HEAD"):
+            pages = _PLATFORM_PAGES if system is None else _PLATFORM_PAGES | system.pages
+            if first in pages and not path.endswith(".json"):
+                return await _answer(send, 200, PAGE_HEADERS, self._page, head=scope["method"] == "HEAD")
+        app = self._mounted.platform if system is None else system.app
+        if path.startswith(("/api/identity", "/.well-known/")):
+            app = self._mounted.identity
+        if system is not None:
+            scope = {**scope, "path": path, "raw_path": path.encode()}
+        if scope["type"] != "http":
+            return await app(scope, receive, send)
+        began = time.perf_counter()
+        status = 500
+
+        async def observed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await app(scope, receive, observed)
+        finally:
+            route = scope.get("path_template") or "other"
+            self._observe(own, scope["method"], route, status, time.perf_counter() - began)
+        return None
+
+    def _by_host(self, host: bytes) -> Served | None:
+        label, dot, _ = host.decode("latin-1").lower().partition(".")
+        system = self._served.get(label) if dot else None
+        if len(self._hosts) < 10_000:  # a stranger chooses the header
+            self._hosts[host] = system
+        return system
+
+
+#: First path segments that show the page: "" is the root itself.
+_PLATFORM_PAGES = frozenset({"", "signin", "signup", "account"})
+
+
+async def _answer(
+    send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes, *, head: bool = False
+) -> None:
+    sized = [*headers, (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": sized})
+    await send({"type": "http.response.body", "body": b"" if head else body, "more_body": False})
+
+
+async def _redirect(send: Send, to: str) -> None:
+    await _answer(send, 308, [(b"location", to.encode())], b"")
+
+
+def shell_page() -> bytes:
+    """The built web page, or a word about how to build it."""
+    page = resources.files("tenfold") / "static" / "index.html"
+    if page.is_file():
+        return page.read_bytes()
+    return b"<!doctype html><html><title>Tenfold</title><p>The pages are not built yet: run <code>make web</code>."

@@ -1,0 +1,178 @@
+"""Settings: typed, from TENFOLD_* variables over tenfold.toml over defaults. Unknown names are errors."""
+
+import hashlib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, cast, get_type_hints
+
+import msgspec
+
+from tenfold.platform.errors import TenfoldError
+
+PREFIX = "TENFOLD_"
+
+
+class BadSettings(TenfoldError):
+    """{reason}"""
+
+
+class Secret:
+    """A value that is never shown. `reveal()` is the only way to it, so that each use can be found."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a person can set. Every URL that stays None is served by an embedded engine."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    data: Path = Path("var")
+    #: The address people see, when it isn't http://localhost:{port} (behind a proxy, in production).
+    public_url: str | None = None
+    #: Web processes.
+    workers: int = 1
+    #: Processes that consume events and run schedules.
+    work_processes: int = 1
+    #: The systems that run here; empty means all.
+    only: tuple[str, ...] = ()
+    #: The master secret that every key is derived from; made on first start when engines are embedded.
+    secret: Secret | None = None
+    database_url: Secret | None = None
+    database_replica_url: Secret | None = None
+    #: Connections of one process.
+    database_pool: int = 10
+    #: Seconds a statement may take.
+    database_timeout: float = 10.0
+    valkey_url: Secret | None = None
+    #: Bytes the embedded Valkey may use.
+    valkey_memory: int = 512 * 1024 * 1024
+    nats_url: Secret | None = None
+    #: Prefix of everything in Valkey and NATS, so that several installations can share them.
+    namespace: str = "tenfold"
+    #: How long events stay replayable, in seconds, and how much disk they may take, in bytes, a system.
+    events_max_age: int = 3 * 24 * 3600
+    events_max_bytes: int = 8 * 1024**3
+    #: Where traces go (OTLP over HTTP); None: no traces.
+    otlp_endpoint: str | None = None
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["console", "json"] = "console"
+    #: Proxies whose X-Forwarded-For is believed, as networks.
+    trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    #: Set to share a sign-in among hosts, e.g. "example.org".
+    cookie_domain: str | None = None
+    #: Bytes of a request's body, where a route doesn't say otherwise.
+    max_body: int = 1024 * 1024
+    #: Rates that replace built-in limits, by name: {"links.create.free": "100/minute"}.
+    limits: dict[str, str] = {}
+    #: One table a system, typed by that system.
+    systems: dict[str, msgspec.Struct] = {}
+
+    def of[S: msgspec.Struct](self, kind: type[S]) -> S:
+        """The settings of one system, by their type."""
+        for own in self.systems.values():
+            if isinstance(own, kind):
+                return own
+        return kind()
+
+    def key(self, purpose: str) -> bytes:
+        """32 bytes for one purpose, derived from the master secret.
+
+        Raises BadSettings where there is no secret.
+        """
+        if self.secret is None:
+            raise BadSettings(reason=f"{PREFIX}SECRET is not set, and no embedded engines have made one.")
+        return hashlib.blake2b(purpose.encode(), key=self.secret.reveal().encode()[:64], digest_size=32).digest()
+
+    @property
+    def address(self) -> str:
+        """Where a person finds the product, without a slash at the end."""
+        return (self.public_url or f"http://localhost:{self.port}").rstrip("/")
+
+
+def load(
+    system_settings: Mapping[str, type[msgspec.Struct]],
+    *,
+    environ: Mapping[str, str] | None = None,
+    file: Path | None = None,
+    **overrides: Any,
+) -> Settings:
+    """Read the settings; what is given by name wins over variables, those over the file.
+
+    Raises BadSettings, naming the variable or the key that is unknown or of the wrong type.
+    """
+    environ = os.environ if environ is None else environ
+    file = file or Path(environ.get(f"{PREFIX}CONFIG", "tenfold.toml"))
+    values: dict[str, Any] = {}
+    own: dict[str, dict[str, Any]] = {name: {} for name in system_settings}
+    if file.is_file():
+        try:
+            table = tomllib.loads(file.read_text())
+        except tomllib.TOMLDecodeError as error:
+            raise BadSettings(reason=f"{file} is not TOML: {error}") from error
+        for name, value in table.items():
+            if name in own and isinstance(value, dict):
+                own[name] |= value
+            else:
+                values[name] = value
+    hints = get_type_hints(Settings)
+    for variable, text in environ.items():
+        if not variable.startswith(PREFIX) or variable == f"{PREFIX}CONFIG":
+            continue
+        name = variable.removeprefix(PREFIX).lower()
+        system = next((s for s in own if name.startswith(f"{s}_") and name not in hints), None)
+        if system is not None:
+            field = name.removeprefix(f"{system}_")
+            own[system][field] = _parse(get_type_hints(system_settings[system]).get(field), text)
+        else:
+            values[name] = _parse(hints.get(name), text)
+    values |= {name: value for name, value in overrides.items() if value is not None}
+    if "systems" in values:
+        raise BadSettings(reason="systems can't be set as a whole; each system has a table of its own.")
+    systems = {name: _convert(own[name], kind, f"[{name}] ") for name, kind in system_settings.items()}
+    return msgspec.structs.replace(_convert(values, Settings, ""), systems=systems)
+
+
+def _parse(hint: object, text: str) -> object:
+    """A variable is text; lists are written with commas, tables as JSON."""
+    if "tuple" in str(hint):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if "dict" in str(hint):
+        try:
+            return msgspec.json.decode(text)
+        except msgspec.DecodeError as error:
+            raise BadSettings(reason=f"{text!r} is not JSON: {error}") from error
+    return text
+
+
+def _convert[T](values: dict[str, Any], kind: type[T], where: str) -> T:
+    try:
+        return msgspec.convert(values, kind, strict=False, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        reason = str(error).replace("Object contains unknown field", "there is no setting")
+        raise BadSettings(reason=f"Settings: {where}{reason}") from error
+
+
+def _decode(kind: type, value: object) -> object:
+    if isinstance(value, kind):
+        return value
+    if issubclass(kind, (Secret, Path)):
+        return cast("type[Any]", kind)(str(value))
+    raise NotImplementedError(f"{kind} can't be a setting")

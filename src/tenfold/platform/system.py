@@ -1,0 +1,74 @@
+"""What a system is to the platform: the one thing that each system's front door makes."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from litestar import Controller
+
+    from tenfold.platform.bus import Consumer
+    from tenfold.platform.http import Front
+    from tenfold.platform.jobs import Schedule
+    from tenfold.platform.runtime import Runtime
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
+    """A key figure of a system, drawn on the home page."""
+
+    label: str
+    value: float
+    unit: str | None = None
+    #: The last hours or days, oldest first, for a sparkline.
+    series: Sequence[float] | None = None
+
+
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of a capacity estimation: what the requirements ask, what one machine was measured to do, what follows."""
+
+    name: str
+    value: float
+    unit: str
+    formula: str
+
+
+class NoSettings(msgspec.Struct, frozen=True):
+    """A system that has nothing to set."""
+
+
+async def _no_figures(_: Any) -> Sequence[Figure]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System[S]:
+    """A system. S is its state: what it holds open in each process, made by `start`."""
+
+    name: str
+    title: str
+    summary: str
+    #: The package, for its migrations.
+    package: str
+    #: Opens the system in a process (caches, background writers); what it yields reaches endpoints, consumers and jobs.
+    start: "Callable[[Runtime], AbstractAsyncContextManager[S]]"
+    settings: type[msgspec.Struct] = NoSettings
+    controllers: "Sequence[type[Controller]]" = ()
+    #: Named dependencies of the endpoints, besides those of the platform.
+    provide: Callable[[S], Mapping[str, object]] = lambda state: {"state": state}
+    #: Answers hot requests before the framework sees them.
+    front: "Callable[[S], Front] | None" = None
+    #: First path segments under which the web page of the system is shown.
+    pages: frozenset[str] = frozenset({"app"})
+    consumers: "Sequence[Consumer]" = ()
+    schedules: "Sequence[Schedule]" = ()
+    #: Makes believable content through the actions, once; says what it made.
+    demo: Callable[[S], Awaitable[str]] | None = None
+    figures: Callable[[S], Awaitable[Sequence[Figure]]] = _no_figures
+    #: Estimation from named inputs (all with defaults).
+    capacity: Callable[..., Sequence[Estimate]] | None = None
+
+
+type Started = AsyncIterator[object]

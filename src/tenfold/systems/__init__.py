@@ -1,0 +1,1 @@
+"""The systems. Each is a package with the same rooms; none imports another."""

@@ -1,0 +1,563 @@
+"""What can be done with links. Opens transactions, and says afterwards what has changed."""
+
+import asyncio
+import csv
+import io
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+
+import msgspec
+from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
+from msgspec import UNSET
+
+from tenfold.contracts.links import LinksChanged
+from tenfold.platform import outbox
+from tenfold.platform.cache import Cache
+from tenfold.platform.db import Database, Tx
+from tenfold.platform.errors import Invalid, TenfoldError
+from tenfold.platform.identity import Principal
+from tenfold.platform.ids import Ids, made_at
+from tenfold.platform.leases import Counter as Lease
+from tenfold.systems.links import rules, store
+from tenfold.systems.links.errors import AliasTaken, BadLink, LinkGone, LinkNotFound, NotYours, WrongPassword
+from tenfold.systems.links.hot import Allowance, Blocklist
+from tenfold.systems.links.settings import LinksSettings
+from tenfold.systems.links.types import (
+    Bucket,
+    BulkResult,
+    ChangeLink,
+    Count,
+    Link,
+    LinkPage,
+    ListedLink,
+    Overview,
+    Period,
+    Refusal,
+    ShortenLink,
+    State,
+    Stats,
+    StoredLink,
+    Target,
+    Totals,
+)
+
+#: Cheaper than an account's: a link's password guards one address, and is asked for at each visit.
+_HASHER = PasswordHasher(time_cost=2, memory_cost=8 * 1024, parallelism=1)
+_SHORTEN = msgspec.json.Decoder(ShortenLink)
+PAGE = 100
+
+
+class Links(msgspec.Struct, frozen=True):
+    """What the link shortener holds open in a process."""
+
+    db: Database
+    ids: Ids
+    settings: LinksSettings
+    cache: Cache[str, Target]
+    numbers: Lease
+    scrambler: rules.Scrambler
+    blocklist: Blocklist
+    own_hosts: frozenset[str]
+    short_url: str
+    """What stands before a code, with a slash at the end."""
+
+
+# --- making ---------------------------------------------------------------------------------------------------------
+
+
+async def shorten(links: Links, wish: ShortenLink, principal: Principal, *, host: str = "") -> tuple[Link, bool]:
+    """Make a link, or with `reuse` find the owner's. The link, and whether it is new.
+
+    `host` is what the request came to, so that no link leads back to it. Raises BadLink, AliasTaken.
+    """
+    now = datetime.now(UTC)
+    link = await _prepare(links, wish, principal, now, links.own_hosts | {host})
+    if wish.reuse and link.owner_id is not None and _is_plain(wish):
+        async with links.db.transaction() as tx:
+            found = await store.find_plain_link(tx, link.owner_id, link.url, link.status)
+            if found is not None:
+                return shown(links, found, now), False
+            await _insert(links, tx, link, wish.alias)
+    else:
+        async with links.db.transaction() as tx:
+            await _insert(links, tx, link, wish.alias)
+    if wish.alias is not None:  # somebody may have asked for it while it led nowhere
+        await links.cache.invalidate([link.code])
+    return shown(links, link, now), True
+
+
+def _is_plain(wish: ShortenLink) -> bool:
+    return (wish.alias, wish.expires_at, wish.ttl, wish.password, wish.max_clicks) == (None,) * 5
+
+
+async def _prepare(
+    links: Links, wish: ShortenLink, principal: Principal, now: datetime, own_hosts: Collection[str]
+) -> StoredLink:
+    """A link that only lacks its code. Raises BadLink."""
+    return StoredLink(
+        code="" if wish.alias is None else rules.checked_alias(wish.alias),
+        id=links.ids.next(),
+        owner_id=principal.account_id,
+        url=rules.normal_url(wish.url, own_hosts=own_hosts, blocked=links.blocklist.domains()),
+        title=wish.title,
+        tags=list(dict.fromkeys(wish.tags)),
+        status=wish.status,
+        expires_at=rules.expiry(now, wish.expires_at, wish.ttl),
+        password=None if wish.password is None else await asyncio.to_thread(_HASHER.hash, wish.password),
+        max_clicks=wish.max_clicks,
+        clicks_left=wish.max_clicks,
+    )
+
+
+async def _insert(links: Links, tx: Tx, link: StoredLink, alias: str | None) -> None:
+    while True:
+        if alias is None:
+            [number] = await links.numbers.take()
+            link.code = links.scrambler.code(number)
+        if await store.insert_link(tx, link):
+            return
+        if alias is not None:  # else an alias of seven letters was there first: take the next number
+            raise AliasTaken(alias=alias, fields={"alias": "already leads somewhere"})
+
+
+async def shorten_many(
+    links: Links, wishes: Sequence[msgspec.Raw | ShortenLink], principal: Principal, *, host: str = ""
+) -> list[BulkResult]:
+    """Make many links, each row for itself: a bad one fails alone. Results in the order of the rows.
+
+    Raises NotYours for a stranger, Invalid for more rows than one call may have.
+    """
+    if principal.account_id is None:
+        raise NotYours
+    if len(wishes) > links.settings.bulk_rows:
+        raise Invalid(fields={"links": f"at most {links.settings.bulk_rows} rows a call"})
+    now = datetime.now(UTC)
+    own_hosts = links.own_hosts | {host}
+    results: list[BulkResult] = [BulkResult() for _ in wishes]
+    fresh: dict[str, tuple[int, StoredLink]] = {}
+    unnamed: list[tuple[int, StoredLink]] = []
+    for place, raw in enumerate(wishes):
+        try:
+            wish = raw if isinstance(raw, ShortenLink) else _SHORTEN.decode(raw)
+            if wish.reuse:
+                results[place].link = (await shorten(links, wish, principal, host=host))[0]
+                continue
+            link = await _prepare(links, wish, principal, now, own_hosts)
+        except TenfoldError as error:
+            results[place].error = refusal(error)
+            continue
+        except msgspec.ValidationError as error:
+            results[place].error = refusal(invalid(error))
+            continue
+        except msgspec.DecodeError as error:
+            results[place].error = refusal(BadLink(reason=str(error)))
+            continue
+        if link.code in fresh:
+            results[place].error = refusal(AliasTaken(alias=link.code))
+        elif link.code:
+            fresh[link.code] = place, link
+        else:
+            unnamed.append((place, link))
+    aliases = list(fresh)
+    while fresh or unnamed:
+        for number, (place, link) in zip(await links.numbers.take(len(unnamed)), unnamed, strict=True):
+            link.code = links.scrambler.code(number)
+            fresh[link.code] = place, link
+        named, unnamed = set(aliases), []
+        async with links.db.transaction() as tx:
+            kept = await store.insert_links(tx, [link for _, link in fresh.values()])
+        for code, (place, link) in fresh.items():
+            if code in kept:
+                results[place].link = shown(links, link, now)
+            elif code in named:
+                results[place].error = refusal(AliasTaken(alias=code))
+            else:
+                unnamed.append((place, link))
+        fresh = {}
+    if aliases:
+        await links.cache.invalidate(aliases)
+    return results
+
+
+def refusal(error: TenfoldError) -> Refusal:
+    return Refusal(error.code, error.status, error.title, error.detail, error.fields)
+
+
+def invalid(error: msgspec.ValidationError) -> Invalid:
+    """Name the field that a validation error speaks of."""
+    text, _, path = str(error).partition(" - at `$")
+    field = path.rstrip("`").lstrip(".").partition("[")[0]
+    return Invalid(fields={field or "body": text})
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+def shown(links: Links, link: StoredLink, now: datetime) -> Link:
+    return Link(**_fields(links, link, now))
+
+
+def _fields(links: Links, link: StoredLink, now: datetime) -> dict[str, object]:
+    return {
+        "code": link.code,
+        "short_url": links.short_url + link.code,
+        "url": link.url,
+        "title": link.title,
+        "tags": list(link.tags),
+        "status": link.status,
+        "created_at": datetime.fromtimestamp(made_at(link.id), UTC),
+        "expires_at": link.expires_at,
+        "max_clicks": link.max_clicks,
+        "clicks_left": link.clicks_left,
+        "has_password": link.password is not None,
+        "enabled": link.enabled,
+        "state": rules.state_of(link, now),
+        "anonymous": link.owner_id is None,
+    }
+
+
+async def read(links: Links, code: str, principal: Principal) -> Link:
+    """A link that the person owns, or that nobody does. Raises LinkNotFound."""
+    async with links.db.read(fresh=True) as tx:
+        return shown(links, await _visible(tx, code, principal), datetime.now(UTC))
+
+
+async def _visible(tx: Tx, code: str, principal: Principal) -> StoredLink:
+    """Somebody else's link looks like none at all: who owns which code is nobody's business."""
+    link = await store.find_link(tx, code)
+    if link is None or not rules.may_see(link, principal.account_id):
+        raise LinkNotFound(code=code)
+    return link
+
+
+async def list_links(
+    links: Links,
+    principal: Principal,
+    *,
+    search: str | None,
+    tag: str | None,
+    state: State | None,
+    cursor: str | None,
+    limit: int,
+) -> LinkPage:
+    """The person's own links, newest first. Raises NotYours for a stranger, Invalid for a cursor that isn't ours."""
+    owner_id = _owner(principal)
+    now = datetime.now(UTC)
+    before = decoded_cursor(cursor)
+    async with links.db.read() as tx:
+        found = await store.list_links(
+            tx, owner_id, before=before, most=limit + 1, search=search, tag=tag, state=state, now=now
+        )
+        some = found[:limit]
+        sums = await store.list_sums(tx, [link.code for link in some])
+    counted: dict[str, Counter[object]] = {link.code: Counter() for link in some}
+    for each in sums:
+        counted[each.code][each.at] += each.clicks
+    days = [(now - timedelta(days=13 - day)).date() for day in range(14)]
+    items = [
+        ListedLink(
+            **_fields(links, link, now),
+            clicks=counted[link.code].total(),
+            series=[counted[link.code][day] for day in days],
+        )
+        for link in some
+    ]
+    return LinkPage(items, rules.base62_encode(some[-1].id) if len(found) > limit else None)
+
+
+def _owner(principal: Principal) -> int:
+    if principal.account_id is None:
+        raise NotYours
+    return principal.account_id
+
+
+def decoded_cursor(cursor: str | None) -> int | None:
+    """Raises Invalid."""
+    if cursor is None:
+        return None
+    if not (0 < len(cursor) <= 11 and cursor.isascii() and cursor.isalnum()):
+        raise Invalid(fields={"cursor": "is not one that a page of ours ended with"})
+    return min(rules.base62_decode(cursor), 2**63 - 1)
+
+
+async def export(links: Links, principal: Principal) -> AsyncIterator[str]:
+    """All of a person's links as CSV, a page of rows at a time; no transaction stays open between pages."""
+    owner_id = _owner(principal)
+    now = datetime.now(UTC)
+    yield "code,short_url,url,title,tags,status,created_at,expires_at,state,clicks\r\n"
+    before: int | None = None
+    while True:
+        async with links.db.read() as tx:
+            some = await store.list_links(
+                tx, owner_id, before=before, most=1000, search=None, tag=None, state=None, now=now
+            )
+            sums = await store.list_sums(tx, [link.code for link in some])
+        if not some:
+            return
+        clicks: Counter[str] = Counter()
+        for each in sums:
+            clicks[each.code] += each.clicks
+        out = io.StringIO()
+        write = csv.writer(out).writerow
+        for link in some:
+            fields = _fields(links, link, now)
+            ends = link.expires_at.isoformat() if link.expires_at else ""
+            write([
+                link.code, fields["short_url"], link.url, _cell(link.title or ""), _cell(";".join(link.tags)),
+                link.status, datetime.fromtimestamp(made_at(link.id), UTC).isoformat(), ends, fields["state"],
+                clicks[link.code],
+            ])  # fmt: skip
+        yield out.getvalue()
+        before = some[-1].id
+
+
+def _cell(text: str) -> str:
+    """A cell that a spreadsheet doesn't take for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
+def parse_csv(text: str, rows: int) -> list[msgspec.Raw]:
+    """Rows of a CSV file with the columns url, alias, title, tags (separated by ;), expires_at, in any order.
+
+    Raises Invalid where the header has no url, a column is unknown, or there are too many rows.
+    """
+    known = {"url", "alias", "title", "tags", "expires_at"}
+    try:
+        reader = csv.DictReader(io.StringIO(text), strict=True)
+        columns = {(name or "").strip().lower() for name in reader.fieldnames or ()}
+        if "url" not in columns or not columns <= known:
+            raise Invalid(fields={"body": f"the first line names columns, url and any of {', '.join(sorted(known))}"})
+        wishes: list[msgspec.Raw] = []
+        for row in reader:
+            if len(wishes) == rows:
+                raise Invalid(fields={"body": f"at most {rows} rows a call"})
+            wish: dict[str, object] = {
+                (name or "?").strip().lower(): value.strip() if isinstance(value, str) else value
+                for name, value in row.items()
+                if value
+            }
+            if tags := wish.pop("tags", None):
+                wish["tags"] = [tag.strip() for tag in str(tags).split(";") if tag.strip()]
+            wishes.append(msgspec.Raw(msgspec.json.encode(wish)))
+    except csv.Error as error:
+        raise Invalid(fields={"body": f"is not CSV: {error}"}) from error
+    return wishes
+
+
+# --- changing -------------------------------------------------------------------------------------------------------
+
+
+async def change(links: Links, code: str, wish: ChangeLink, principal: Principal, *, host: str = "") -> Link:
+    """Change the person's own link. Raises LinkNotFound, NotYours, BadLink."""
+    now = datetime.now(UTC)
+    password = wish.password
+    if isinstance(password, str):
+        password = await asyncio.to_thread(_HASHER.hash, password)
+    async with links.db.transaction() as tx:
+        link = await _lock_own(tx, code, principal)
+        if wish.url is not UNSET:
+            blocked = links.blocklist.domains()
+            link.url = rules.normal_url(wish.url, own_hosts=links.own_hosts | {host}, blocked=blocked)
+        if wish.expires_at is not UNSET:
+            link.expires_at = rules.expiry(now, wish.expires_at, None)
+        if wish.max_clicks is not UNSET:
+            link.clicks_left = rules.clicks_left(wish.max_clicks, link)
+            link.max_clicks = wish.max_clicks
+        if password is not UNSET:
+            link.password = password
+        for name in ("title", "tags", "status", "enabled"):
+            value = getattr(wish, name)
+            if value is not UNSET:
+                setattr(link, name, value)
+        await store.update_link(tx, link)
+        await outbox.emit(tx, LinksChanged(codes=[code]))
+    await links.cache.invalidate([code])
+    return shown(links, link, now)
+
+
+async def delete(links: Links, code: str, principal: Principal) -> None:
+    """Remove the person's own link and its statistics. Raises LinkNotFound, NotYours."""
+    async with links.db.transaction() as tx:
+        await _lock_own(tx, code, principal)
+        await store.delete_link(tx, code)
+        await outbox.emit(tx, LinksChanged(codes=[code]))
+    await links.cache.invalidate([code])
+
+
+async def _lock_own(tx: Tx, code: str, principal: Principal) -> StoredLink:
+    link = await store.lock_link(tx, code)
+    if link is None or not rules.may_see(link, principal.account_id):
+        raise LinkNotFound(code=code)
+    if link.owner_id is None:
+        raise NotYours
+    return link
+
+
+# --- following ------------------------------------------------------------------------------------------------------
+
+
+async def load_targets(db: Database, codes: Sequence[str]) -> Mapping[str, Target]:
+    """What the redirect's cache asks for when it doesn't know."""
+    async with db.read(fresh=True) as tx:
+        found = await store.find_links(tx, codes)
+    return {
+        link.code: Target(
+            code=link.code,
+            url=link.url,
+            status=link.status,
+            owner_id=link.owner_id or 0,
+            expires=link.expires_at.timestamp() if link.expires_at else float("inf"),
+            enabled=link.enabled,
+            guarded=link.password is not None or link.max_clicks is not None,
+        )
+        for link in found
+    }
+
+
+async def find_stored(links: Links, code: str) -> StoredLink | None:
+    async with links.db.read(fresh=True) as tx:
+        return await store.find_link(tx, code)
+
+
+async def take_clicks(db: Database, code: str, wanted: int) -> int:
+    """Take clicks from a limited link; how many were granted."""
+    async with db.transaction() as tx:
+        return await store.take_clicks(tx, code, wanted, datetime.now(UTC))
+
+
+async def take_click(allowance: Allowance, link: StoredLink) -> None:
+    """See that a link may be followed, and use up one click of it where they are numbered. Raises LinkGone."""
+    state = rules.state_of(link, datetime.now(UTC))
+    if state == "active" and link.max_clicks is not None and not await allowance.take(link.code):
+        state = "exhausted"
+    if state != "active":
+        raise LinkGone(code=link.code, state=state)
+
+
+async def check_password(link: StoredLink, password: str) -> None:
+    """Raises WrongPassword."""
+    if link.password is not None:
+        try:
+            await asyncio.to_thread(_HASHER.verify, link.password, password[:128])
+        except VerifyMismatchError:
+            raise WrongPassword from None
+
+
+# --- counting -------------------------------------------------------------------------------------------------------
+
+
+async def stats(links: Links, code: str, period: Period, principal: Principal) -> Stats:
+    """The clicks of a link in a period. Statistics of a link without an owner are for all. Raises LinkNotFound."""
+    now = datetime.now(UTC)
+    buckets = rules.buckets_of(period, now)
+    since, until = buckets[0].at, rules.hour_of(now) + timedelta(hours=1)
+    async with links.db.read() as tx:
+        await _visible(tx, code, principal)
+        counts = await store.list_counts(tx, code, since, until)
+    values: dict[str, Counter[str]] = {dimension: Counter() for dimension in rules.DIMENSIONS}
+    totals: list[Bucket] = []
+    for each in counts:
+        if each.dimension == rules.TOTAL:
+            totals.append(Bucket(each.at, each.clicks, each.visitors, each.bots))
+        elif each.dimension in values:
+            values[each.dimension][each.value] += each.clicks
+    series = rules.filled(buckets, totals)
+    ranked = {name: [Count(*row) for row in rules.top(counter)] for name, counter in values.items()}
+    return Stats(
+        period=period,
+        interval="hour" if period == "24h" else "day",
+        from_=since,
+        to=until,
+        totals=_sum(series),
+        series=series,
+        countries=ranked["country"],
+        referrers=ranked["referrer"],
+        devices=ranked["device"],
+        browsers=ranked["browser"],
+        systems=ranked["system"],
+    )
+
+
+def _sum(series: Sequence[Bucket]) -> Totals:
+    return Totals(
+        sum(bucket.clicks for bucket in series),
+        sum(bucket.visitors for bucket in series),
+        sum(bucket.bots for bucket in series),
+    )
+
+
+async def overview(links: Links, principal: Principal) -> Overview:
+    """All links of a person and their clicks of the last 24 hours. Raises NotYours for a stranger."""
+    owner_id = _owner(principal)
+    async with links.db.read() as tx:
+        count = await store.count_links(tx, owner_id)
+    series = await day_of(links.db, rules.of_owner(owner_id))
+    totals = _sum(series)
+    return Overview(count, totals.clicks, totals.visitors, totals.bots, series)
+
+
+async def estimate_links(db: Database) -> int:
+    """How many links there are, about."""
+    async with db.read() as tx:
+        return await store.estimate_links(tx)
+
+
+async def day_of(db: Database, code: str) -> list[Bucket]:
+    """The last 24 hours of a code, pseudo-codes of the rollups included."""
+    buckets = rules.buckets_of("24h", datetime.now(UTC))
+    async with db.read() as tx:
+        return rules.filled(buckets, await store.list_totals(tx, code, buckets[0].at))
+
+
+async def count(tx: Tx, seen: Sequence[rules.Seen], admit: Callable[[str, datetime, str, str], bool]) -> None:
+    """Add clicks to the rollups: two statements, however many clicks. The caller's transaction makes it once."""
+    first = rules.first_visits(seen)
+    new = await store.add_visitors(tx, list(first)) if first else set()
+    rows = rules.rollup(seen, [click for key, click in first.items() if key in new], admit)
+    if rows:
+        await store.add_clicks(tx, rows)
+
+
+# --- keeping --------------------------------------------------------------------------------------------------------
+
+#: Rows that one transaction of a sweep touches: few enough that nobody waits for it.
+SWEEP = 2000
+
+
+async def remove_expired(links: Links, before: datetime) -> int:
+    """Remove links that expired before a moment, with their statistics. How many."""
+    removed = 0
+    while True:
+        async with links.db.transaction() as tx:
+            codes = await store.list_expired(tx, before, SWEEP)
+            for code in codes:
+                await store.delete_link(tx, code)
+            if codes:
+                await outbox.emit(tx, LinksChanged(codes=codes))
+        removed += len(codes)
+        if len(codes) < SWEEP:
+            return removed
+
+
+async def fold_hours(links: Links, before: datetime) -> int:
+    """Fold hours that began before a moment into their days. How many rows were folded."""
+    folded = 0
+    while True:
+        async with links.db.transaction() as tx:
+            some = await store.fold_hours(tx, before, 5 * SWEEP)
+        folded += some
+        if some < 5 * SWEEP:
+            return folded
+
+
+async def forget_visitors(links: Links, before: date) -> int:
+    """Forget visitors of days before one. How many."""
+    forgotten = 0
+    while True:
+        async with links.db.transaction() as tx:
+            some = await store.forget_visitors(tx, before, 5 * SWEEP)
+        forgotten += some
+        if some < 5 * SWEEP:
+            return forgotten

@@ -1,0 +1,215 @@
+"""The API of the link shortener. Decode, call one action, encode."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Literal
+
+from litestar import Controller, Request, Response, WebSocket, delete, get, patch, post, websocket
+from litestar.di import NamedDependency
+from litestar.openapi import ResponseSpec
+from litestar.params import Body, FromPath, FromQuery, JSONBody, Parameter
+from litestar.response import Stream
+from msgspec import Meta
+
+from tenfold.platform.errors import BadRequest
+from tenfold.platform.http import event_stream, push
+from tenfold.platform.identity import Principal
+from tenfold.platform.limits import Limit, Limits, Rate
+from tenfold.platform.live import Live
+from tenfold.systems.links import actions, engine
+from tenfold.systems.links.actions import Links
+from tenfold.systems.links.types import (
+    BulkResults,
+    BulkShorten,
+    ChangeLink,
+    Link,
+    LinkPage,
+    Overview,
+    Period,
+    ShortenLink,
+    State,
+    Stats,
+)
+
+CREATE = Limit(
+    name="links.create",
+    rates={
+        "anonymous": Rate(10, per=60),
+        "free": Rate(120, per=60),
+        "plus": Rate(1200, per=60),
+        "enterprise": Rate(60_000, per=60),
+    },
+)
+#: Rows of bulk calls.
+BULK = Limit(
+    name="links.bulk",
+    rates={
+        "anonymous": Rate(1, per=3600),
+        "free": Rate(20_000, per=3600),
+        "plus": Rate(200_000, per=3600),
+        "enterprise": Rate(100_000_000, per=3600),
+    },
+)
+#: Ten thousand rows of long addresses.
+BULK_BYTES = 32 * 1024 * 1024
+
+type Code = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{3,64}$", description="The code or alias of a link.")]
+
+
+class LinkEndpoints(Controller):
+    path = "/api/links"
+    tags = ["Links"]
+
+    @post(responses={200: ResponseSpec(Link, description="The link that was there already (with reuse).")})
+    async def shorten(
+        self,
+        request: Request[Any, Any, Any],
+        data: JSONBody[ShortenLink],
+        links: NamedDependency[Links],
+        principal: NamedDependency[Principal],
+        limits: NamedDependency[Limits],
+        ip: NamedDependency[str],
+    ) -> Response[Link]:
+        await limits.take(CREATE, principal, ip=ip)
+        link, new = await actions.shorten(links, data, principal, host=_host(request))
+        return Response(link, status_code=201 if new else 200)
+
+    @post("/bulk", status_code=200, request_max_body_size=BULK_BYTES)
+    async def shorten_many(
+        self,
+        request: Request[Any, Any, Any],
+        data: JSONBody[BulkShorten],
+        links: NamedDependency[Links],
+        principal: NamedDependency[Principal],
+        limits: NamedDependency[Limits],
+        ip: NamedDependency[str],
+    ) -> BulkResults:
+        await limits.take(BULK, principal, cost=len(data.links), ip=ip)
+        return BulkResults(await actions.shorten_many(links, data.links, principal, host=_host(request)))
+
+    @post("/import", status_code=200, request_max_body_size=BULK_BYTES)
+    async def import_csv(
+        self,
+        request: Request[Any, Any, Any],
+        data: Annotated[bytes, Body(media_type="text/csv", description="url,alias,title,tags,expires_at")],
+        links: NamedDependency[Links],
+        principal: NamedDependency[Principal],
+        limits: NamedDependency[Limits],
+        ip: NamedDependency[str],
+    ) -> BulkResults:
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise BadRequest(reason="it isn't UTF-8") from error
+        rows = actions.parse_csv(text, links.settings.bulk_rows)
+        await limits.take(BULK, principal, cost=max(1, len(rows)), ip=ip)
+        return BulkResults(await actions.shorten_many(links, rows, principal, host=_host(request)))
+
+    @get("/export.csv", media_type="text/csv")
+    async def export_csv(self, links: NamedDependency[Links], principal: NamedDependency[Principal]) -> Stream:
+        rows = actions.export(links, principal)
+        first = await anext(rows)  # so that a stranger meets a problem and not half a file
+        headers = {"content-disposition": 'attachment; filename="links.csv"', "cache-control": "no-store"}
+        return Stream(_chain(first, rows), media_type="text/csv; charset=utf-8", headers=headers)
+
+    @get()
+    async def list_links(
+        self,
+        links: NamedDependency[Links],
+        principal: NamedDependency[Principal],
+        q: FromQuery[Annotated[str, Meta(max_length=200)] | None] = None,
+        tag: FromQuery[Annotated[str, Meta(max_length=40)] | None] = None,
+        state: FromQuery[State | None] = None,
+        cursor: FromQuery[Annotated[str, Meta(max_length=20)] | None] = None,
+        limit: FromQuery[Annotated[int, Meta(ge=1, le=100)]] = 25,
+    ) -> LinkPage:
+        return await actions.list_links(
+            links, principal, search=q, tag=tag, state=state, cursor=cursor, limit=limit
+        )
+
+    @get("/overview")
+    async def overview(self, links: NamedDependency[Links], principal: NamedDependency[Principal]) -> Overview:
+        return await actions.overview(links, principal)
+
+    @get("/{code:str}")
+    async def read(
+        self, code: FromPath[Code], links: NamedDependency[Links], principal: NamedDependency[Principal]
+    ) -> Link:
+        return await actions.read(links, code, principal)
+
+    @patch("/{code:str}")
+    async def change(
+        self,
+        request: Request[Any, Any, Any],
+        code: FromPath[Code],
+        data: JSONBody[ChangeLink],
+        links: NamedDependency[Links],
+        principal: NamedDependency[Principal],
+    ) -> Link:
+        return await actions.change(links, code, data, principal, host=_host(request))
+
+    @delete("/{code:str}")
+    async def delete(
+        self, code: FromPath[Code], links: NamedDependency[Links], principal: NamedDependency[Principal]
+    ) -> None:
+        await actions.delete(links, code, principal)
+
+    @get("/{code:str}/qr", media_type="image/svg+xml")
+    async def qr(
+        self,
+        code: FromPath[Code],
+        links: NamedDependency[Links],
+        principal: NamedDependency[Principal],
+        format: FromQuery[Literal["svg", "png"]] = "svg",
+        size: FromQuery[Annotated[int, Meta(ge=64, le=2048, description="Pixels, for PNG.")]] = 512,
+    ) -> Response[bytes]:
+        link = await actions.read(links, code, principal)
+        headers = {"cache-control": "private, max-age=3600"}
+        if format == "svg":
+            return Response(engine.qr_svg(link.short_url), media_type="image/svg+xml", headers=headers)
+        return Response(engine.qr_png(link.short_url, size), media_type="image/png", headers=headers)
+
+    @get("/{code:str}/stats")
+    async def stats(
+        self,
+        code: FromPath[Code],
+        links: NamedDependency[Links],
+        principal: NamedDependency[Principal],
+        period: FromQuery[Period] = "24h",
+    ) -> Stats:
+        return await actions.stats(links, code, period, principal)
+
+    @get("/{code:str}/live", media_type="text/event-stream")
+    async def live(
+        self,
+        code: FromPath[Code],
+        links: NamedDependency[Links],
+        principal: NamedDependency[Principal],
+        live: NamedDependency[Live],
+        last_event_id: Annotated[str | None, Parameter(header="Last-Event-ID", max_length=20)] = None,
+    ) -> Stream:
+        """Clicks as they are counted, as server-sent events; resumes after Last-Event-ID."""
+        await actions.read(links, code, principal)
+        return event_stream(live, f"links.{code}", last_event_id)
+
+    @websocket("/{code:str}/live/ws")
+    async def live_socket(
+        self,
+        socket: WebSocket[Any, Any, Any],
+        code: FromPath[Code],
+        links: NamedDependency[Links],
+        principal: NamedDependency[Principal],
+        live: NamedDependency[Live],
+    ) -> None:
+        """The same over a WebSocket."""
+        await actions.read(links, code, principal)
+        await push(socket, live, f"links.{code}")
+
+
+def _host(request: Request[Any, Any, Any]) -> str:
+    return request.headers.get("host", "").lower()
+
+
+async def _chain(first: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:
+    yield first
+    async for text in rest:
+        yield text

@@ -1,0 +1,152 @@
+"""Following a link. The hot path answers from memory and notes the click; everything else may take its time."""
+
+import time
+from collections.abc import Awaitable
+from datetime import UTC, datetime
+from typing import Any
+
+from litestar import Controller, MediaType, Request, Response, post
+from litestar.di import NamedDependency
+from litestar.types import Receive, Send
+
+from tenfold.platform.cache import MISSING, Cache
+from tenfold.platform.errors import TooManyRequests, Unavailable
+from tenfold.platform.limits import Limit, Limits, Rate
+from tenfold.systems.links import actions, rules
+from tenfold.systems.links.actions import Links
+from tenfold.systems.links.endpoints import pages
+from tenfold.systems.links.errors import LinkGone, WrongPassword
+from tenfold.systems.links.hot import NO_PEER, Allowance, Recorder
+from tenfold.systems.links.types import Target
+
+_BODY = {"type": "http.response.body", "body": b"", "more_body": False}
+GUESSES = Limit(name="links.password", rates={"anonymous": Rate(10, per=60)})
+
+
+class Redirects:
+    """The front of the system: `GET /{code}`. Counters are plain numbers, sampled by telemetry."""
+
+    def __init__(self, links: Links, recorder: Recorder, allowance: Allowance) -> None:
+        self.redirects = 0
+        self.cold = 0
+        self.refused = 0
+        self._links = links
+        self._cache: Cache[str, Target] = links.cache
+        self._peek = links.cache.peek
+        self._recorder = recorder
+        self._record = recorder.record
+        self._allowance = allowance
+
+    def __call__(
+        self, method: str, path: str, scope: Any, headers: dict[bytes, bytes], receive: Receive, send: Send
+    ) -> Awaitable[None] | None:
+        """Answer a click, or say (None) that this is something else: an API call, a page, a preview, a password."""
+        code = path[1:]
+        target = self._peek(code)
+        if target is MISSING or target is None:
+            if method not in ("GET", "HEAD") or code.lower() in rules.RESERVED:
+                return None
+            if not rules.CODE.fullmatch(code):
+                asked = code.endswith("+") and rules.CODE.fullmatch(code[:-1])
+                return self._preview(code[:-1], send, head=method == "HEAD") if asked else None
+            return self._cold(method, code, target is None, scope, headers, send)
+        now = time.time()
+        if target.guarded or not target.enabled or now >= target.expires:
+            return self._checked(method, target, now, scope, headers, send) if method in ("GET", "HEAD") else None
+        if method == "GET":
+            self.redirects += 1
+            get = headers.get
+            self._record((
+                code, now, target.owner_id, (scope["client"] or NO_PEER)[0], get(b"user-agent", b""),
+                get(b"referer", b""), get(b"x-forwarded-for", b""), get(b"sec-purpose", b""), True,
+            ))  # fmt: skip
+        elif method != "HEAD":
+            return None
+        return _answer(target, send)
+
+    async def _cold(
+        self, method: str, code: str, absent: bool, scope: Any, headers: dict[bytes, bytes], send: Send
+    ) -> None:
+        self.cold += 1
+        try:
+            target = None if absent else await self._cache.get(code)
+        except Unavailable:
+            return await pages.send(send, 503, pages.unavailable(), head=method == "HEAD")
+        if target is None:
+            self.refused += 1
+            if method == "GET":
+                self._recorder.note(code, 0, scope, headers, known=False)
+            return await pages.send(send, 404, pages.unknown(code), head=method == "HEAD")
+        return await self._checked(method, target, time.time(), scope, headers, send)
+
+    async def _preview(self, code: str, send: Send, *, head: bool) -> None:
+        """`/{code}+`: where a link leads, without going there."""
+        link = await actions.find_stored(self._links, code)
+        if link is None:
+            return await pages.send(send, 404, pages.unknown(code), head=head)
+        page = pages.preview(actions.shown(self._links, link, datetime.now(UTC)))
+        return await pages.send(send, 200, page, head=head)
+
+    async def _checked(
+        self, method: str, target: Target, now: float, scope: Any, headers: dict[bytes, bytes], send: Send
+    ) -> None:
+        head = method == "HEAD"
+        try:
+            if not target.enabled or now >= target.expires:
+                raise LinkGone(code=target.code, state="expired" if target.enabled else "disabled")
+            if target.guarded:
+                link = await actions.find_stored(self._links, target.code)
+                if link is None:
+                    return await pages.send(send, 404, pages.unknown(target.code), head=head)
+                if link.password is not None:
+                    return await pages.send(send, 200, pages.password(target.code), head=head)
+                if not head:
+                    await actions.take_click(self._allowance, link)
+        except LinkGone as error:
+            self.refused += 1
+            return await pages.send(send, 410, pages.gone(target.code, str(error.values["state"])), head=head)
+        if not head:
+            self.redirects += 1
+            self._recorder.note(target.code, target.owner_id, scope, headers)
+        return await _answer(target, send)
+
+
+async def _answer(target: Target, send: Send) -> None:
+    await send(target.answer)
+    await send(_BODY)
+
+
+class VisitorEndpoints(Controller):
+    """What a visitor can do besides following a link: give a password."""
+
+    path = "/"
+    include_in_schema = False
+
+    @post("/{code:str}", media_type=MediaType.HTML, request_max_body_size=4096)
+    async def enter(
+        self,
+        request: Request[Any, Any, Any],
+        code: str,
+        links: NamedDependency[Links],
+        limits: NamedDependency[Limits],
+        recorder: NamedDependency[Recorder],
+        allowance: NamedDependency[Allowance],
+        ip: NamedDependency[str],
+    ) -> Response[bytes]:
+        """Give the password of a link, and follow it."""
+        link = await actions.find_stored(links, code) if rules.CODE.fullmatch(code) else None
+        if link is None or link.password is None:
+            return pages.response(404, pages.unknown(code))
+        form = await request.form()
+        try:
+            await limits.take(GUESSES, f"{code}/{ip}", ip=ip)
+            await actions.check_password(link, str(form.get("password", "")))
+            await actions.take_click(allowance, link)
+        except TooManyRequests as error:
+            return pages.response(429, pages.password(code, error.detail))
+        except WrongPassword as error:
+            return pages.response(403, pages.password(code, error.detail))
+        except LinkGone as error:
+            return pages.response(410, pages.gone(code, str(error.values["state"])))
+        recorder.note(code, link.owner_id or 0, request.scope, dict(request.scope["headers"]))
+        return pages.leave(link.url)

@@ -1,0 +1,227 @@
+"""What one process keeps in memory of links: clicks on their way out, today's salt, the list of blocked domains."""
+
+import asyncio
+import contextlib
+import hashlib
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Collection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+
+from tenfold.contracts.links import Click, LinksClicked
+from tenfold.platform.errors import Unavailable
+from tenfold.platform.hot import Hot
+from tenfold.platform.proxies import Proxies
+from tenfold.systems.links import engine
+
+log = structlog.get_logger(__name__)
+
+#: How long a salt is kept: its day and what comes late.
+SALT_MILLISECONDS = 2 * 86_400_000
+
+#: What the redirect notes of a click, in this order: code, seconds, owner, peer, user agent, referrer, forwarded-for,
+#: purpose, known. A tuple, since its making is paid for by the redirect; everything else waits for the flush.
+type RawClick = tuple[str, float, int, str, bytes, bytes, bytes, bytes, bool]
+
+
+#: Where the server doesn't know who is at the other end (a Unix socket).
+NO_PEER = ("", 0)
+
+
+class Salt:
+    """The secret that today's visitors are hashed with. Shared through Valkey, gone a day later, written down nowhere else."""
+
+    def __init__(self, hot: Hot, key: bytes) -> None:
+        self._hot = hot
+        self._key = key
+        self._days: dict[int, bytes] = {}
+
+    async def of(self, day: int) -> bytes:
+        """The salt of a day, counted since 1970. Without Valkey it is derived from the master secret."""
+        if day not in self._days:
+            name = self._hot.key("links", "salt", str(day))
+            try:
+                await self._hot.set_many([(name, secrets.token_bytes(32), SALT_MILLISECONDS)], only_new=True)
+                salt = await self._hot.get(name)
+            except Unavailable:
+                salt = None
+            if salt is None:
+                return hashlib.blake2b(str(day).encode(), key=self._key, digest_size=32).digest()
+            self._days = {old: kept for old, kept in self._days.items() if old >= day - 1} | {day: salt}
+        return self._days[day]
+
+
+class Recorder:
+    """Takes clicks off the redirect's path: a tuple appended now, one event for many of them a moment later.
+
+    What is buffered is lost if the process is killed, at most `seconds` of clicks; a clean stop sends everything. While
+    NATS is away clicks wait, `most` of them; beyond that the oldest are dropped and counted.
+    """
+
+    def __init__(
+        self,
+        publish: Callable[[LinksClicked, str], Awaitable[object]],
+        salt: Salt,
+        *,
+        seconds: float,
+        batch: int,
+        most: int,
+        proxies: Proxies,
+    ) -> None:
+        self.dropped = 0
+        self.sent = 0
+        self._publish = publish
+        self._salt = salt
+        self._seconds = seconds
+        self._most_in_batch = batch
+        self._batch: list[Click] = []
+        self._batch_id = ""
+        self._most = most
+        self._visitor = proxies.visitor
+        self._clicks: list[RawClick] = []
+        #: The redirect's whole work on a click.
+        self.record = self._clicks.append
+
+    @property
+    def waiting(self) -> int:
+        return len(self._clicks) + len(self._batch)
+
+    def note(self, code: str, owner_id: int, scope: Any, headers: dict[bytes, bytes], *, known: bool = True) -> None:
+        """Record the click that an ASGI request is."""
+        get = headers.get
+        self.record((
+            code, time.time(), owner_id, (scope["client"] or NO_PEER)[0], get(b"user-agent", b""),
+            get(b"referer", b""), get(b"x-forwarded-for", b""), get(b"sec-purpose", b""), known,
+        ))  # fmt: skip
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Send what was recorded, until told to stop; then send the rest."""
+        while not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), self._seconds)
+            try:
+                await self.flush()
+            except Unavailable:
+                log.warning("clicks_waiting", clicks=self.waiting)
+                excess = len(self._clicks) - self._most
+                if excess > 0:
+                    del self._clicks[:excess]
+                    self.dropped += excess
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), 1)
+        for _ in range(10):
+            try:
+                return await self.flush()
+            except Unavailable:
+                await asyncio.sleep(0.5)
+        log.error("clicks_lost", clicks=self.waiting)
+
+    async def flush(self) -> None:
+        """Send all that is buffered now. Raises Unavailable with the rest still buffered.
+
+        A batch whose acknowledgement got lost is sent again under the id it had, so that it counts once.
+        """
+        while self._batch or self._clicks:
+            if not self._batch:
+                raw = self._clicks[: self._most_in_batch]
+                salt = await self._salt.of(int(raw[0][1]) // 86_400)
+                self._batch = [self._click(each, salt) for each in raw]
+                self._batch_id = secrets.token_hex(12)
+                del self._clicks[: len(raw)]
+            await self._publish(LinksClicked(clicks=self._batch), self._batch_id)
+            self.sent += len(self._batch)
+            self._batch = []
+
+    def _click(self, raw: RawClick, salt: bytes) -> Click:
+        code, at, owner_id, peer, agent, referrer, forwarded, purpose, known = raw
+        address = self._visitor(peer, forwarded)
+        visitor = hashlib.blake2b(b"%b|%b" % (address.encode(), agent), key=salt, digest_size=8).digest()
+        return Click(
+            code,
+            at,
+            owner_id,
+            int.from_bytes(visitor, "little", signed=True),
+            engine.country_of(address),
+            referring_host(referrer) if referrer else "",
+            agent[:400].decode("latin-1"),
+            b"prefetch" in purpose or b"preview" in purpose,
+            known,
+        )
+
+
+def referring_host(header: bytes) -> str:
+    """The host of a Referer header; what isn't a web address is none."""
+    try:
+        parts = urlsplit(header[:2000].decode("latin-1"))
+        host = (parts.hostname or "").removeprefix("www.")
+    except ValueError:
+        return ""
+    return host[:100] if parts.scheme in ("http", "https") and "." in host else ""
+
+
+class Blocklist:
+    """Domains that no link may lead to, read again when their file changes."""
+
+    CHECK_SECONDS = 2.0
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._domains: frozenset[str] = frozenset()
+        self._read: tuple[int, int] | None = None
+        self._checked = 0.0
+
+    def domains(self) -> Collection[str]:
+        """The domains, lower-case. The file is looked at every other second at most; a missing one blocks nothing."""
+        now = time.monotonic()
+        if self._file is None or now - self._checked < self.CHECK_SECONDS:
+            return self._domains
+        self._checked = now
+        try:
+            state = self._file.stat()
+            if (state.st_mtime_ns, state.st_size) != self._read:
+                lines = (line.partition("#")[0].strip().lower() for line in self._file.read_text().splitlines())
+                self._domains = frozenset(line for line in lines if line)
+                self._read = state.st_mtime_ns, state.st_size
+                log.info("blocklist_read", domains=len(self._domains))
+        except OSError as error:
+            log.warning("blocklist_unreadable", reason=str(error))
+        return self._domains
+
+
+class Allowance:
+    """Takes clicks of limited links from the database, one statement for all that wait in this process."""
+
+    def __init__(self, take: Callable[[str, int], Awaitable[int]]) -> None:
+        self._take = take
+        self._waiting: dict[str, list[asyncio.Future[bool]]] = {}
+
+    async def take(self, code: str) -> bool:
+        """Whether one more click is allowed. Exactly as many say yes as the link has clicks, over all processes."""
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        if code in self._waiting:
+            self._waiting[code].append(future)
+            return await future
+        self._waiting[code] = []
+        group = [future]
+        try:
+            while group:
+                granted = await self._take(code, len(group))
+                for place, each in enumerate(group):
+                    if not each.done():
+                        each.set_result(place < granted)
+                group, self._waiting[code] = self._waiting[code], []
+        except BaseException as error:
+            for each in [*group, *self._waiting[code]]:
+                if not each.done():
+                    each.set_exception(error if isinstance(error, Exception) else Unavailable(part="The link"))
+                    each.exception()
+            raise
+        finally:
+            del self._waiting[code]
+        return future.result()
+
+

@@ -1,0 +1,54 @@
+"""Processes as identity sees them: each with pools, caches and an HTTP client of its own, on the same engines."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from litestar import Litestar
+
+from tenfold.platform.http import application
+from tenfold.platform.identity import Identity
+from tenfold.platform.identity.endpoints import CONTROLLERS
+from tenfold.platform.runtime import open_runtime
+from tenfold.platform.settings import Settings
+
+
+@dataclass
+class Process:
+    """One process, and how to visit it."""
+
+    identity: Identity
+    app: Litestar
+    address: str
+
+    def visitor(self, ip: str = "203.0.113.7", *, browser: bool = True) -> httpx.AsyncClient:
+        """A browser of its own that shows one of our pages, or another client."""
+        return httpx.AsyncClient(
+            transport=httpx.ASGITransport(self.app, client=(ip, 50_000)),  # type: ignore[arg-type]
+            base_url=self.address,
+            headers={"Origin": self.address} if browser else {},
+        )
+
+
+type Start = Callable[[], AbstractAsyncContextManager[Process]]
+
+
+@pytest.fixture
+def start(settings: Settings) -> Start:
+    """Starts one more process."""
+
+    @asynccontextmanager
+    async def start() -> AsyncIterator[Process]:
+        async with open_runtime(settings) as runtime:
+            app = application(title="Identity", controllers=CONTROLLERS, provide={}, max_body=65_536, runtime=runtime)
+            yield Process(runtime.identity, app, settings.address)
+
+    return start
+
+
+@pytest.fixture
+async def process(start: Start) -> AsyncIterator[Process]:
+    async with start() as process:
+        yield process

@@ -1,0 +1,57 @@
+"""Settings from a file, from variables, and what is refused."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tenfold.platform.settings import BadSettings, Secret, load
+
+
+class Own(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    size: int = 3
+    hosts: tuple[str, ...] = ()
+
+
+def read(tmp_path: Path, text: str = "", **environ: str) -> object:
+    file = tmp_path / "tenfold.toml"
+    file.write_text(text)
+    return load({"links": Own}, environ=environ, file=file)
+
+
+def test_variables_win_over_the_file_and_that_over_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "tenfold.toml"
+    file.write_text('port = 1000\nhost = "0.0.0.0"\n[links]\nsize = 4\nhosts = ["a"]')
+    settings = load({"links": Own}, environ={"TENFOLD_PORT": "2000", "TENFOLD_LINKS_HOSTS": "b, c"}, file=file)
+    assert (settings.port, settings.host, settings.workers) == (2000, "0.0.0.0", 1)
+    assert settings.of(Own) == Own(4, ("b", "c"))
+    assert load({"links": Own}, environ={}, file=file, port=7).port == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "named"),
+    [
+        ("prot = 1", {}, "prot"),
+        ("port = 'many'", {}, "port"),
+        ("[links]\nsiz = 1", {}, "siz"),
+        ("", {"TENFOLD_PROT": "1"}, "prot"),
+        ("", {"TENFOLD_LINKS_SIZE": "many"}, "links"),
+        ("port = ", {}, "TOML"),
+    ],
+)
+def test_what_is_unknown_or_wrong_is_named(tmp_path: Path, text: str, environ: dict[str, str], named: str) -> None:
+    with pytest.raises(BadSettings, match=named):
+        read(tmp_path, text, **environ)
+
+
+def test_secrets_are_never_shown(tmp_path: Path) -> None:
+    settings = load({}, environ={"TENFOLD_SECRET": "hush", "TENFOLD_DATABASE_URL": "postgresql://u:hush@h/d"})
+    assert "hush" not in repr(settings) + str(settings)
+    assert settings.secret == Secret("hush")
+    assert settings.key("one") != settings.key("two")
+    assert len(settings.key("one")) == 32
+
+
+def test_without_a_secret_there_are_no_keys() -> None:
+    with pytest.raises(BadSettings, match="TENFOLD_SECRET"):
+        load({}, environ={}).key("one")

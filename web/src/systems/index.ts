@@ -1,0 +1,36 @@
+/** The one list of systems: a system's name, what its header offers and its pages, each loaded when it is opened. */
+import type { PageLoader } from '../platform/router.svelte';
+import type { Shared } from '../platform/route';
+
+export interface SystemEntry {
+  name: string;
+  title: string;
+  /** Entries of the header; paths are relative to the system's base. */
+  nav: readonly { label: string; path: string }[];
+  /** Page by path relative to the system's base; `:name` takes one segment. The server answers the same paths. */
+  pages: Readonly<Record<string, PageLoader>>;
+}
+
+export const systems: readonly SystemEntry[] = [
+  {
+    name: 'links',
+    title: 'Links',
+    nav: [
+      { label: 'Links', path: '' },
+      { label: 'Import', path: 'app/import' },
+    ],
+    pages: {
+      '': () => import('./links/LinksPage.svelte'),
+      'app/import': () => import('./links/ImportPage.svelte'),
+      'app/:code': () => import('./links/LinkPage.svelte'),
+    },
+  },
+];
+
+export const home: PageLoader = () => import('../home/HomePage.svelte');
+
+export const shared: Readonly<Record<Shared, PageLoader>> = {
+  signin: () => import('../platform/identity/SignInPage.svelte'),
+  signup: () => import('../platform/identity/SignUpPage.svelte'),
+  account: () => import('../platform/identity/AccountPage.svelte'),
+};
