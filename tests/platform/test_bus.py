@@ -70,7 +70,7 @@ def counting(**options: Any) -> Consumer[Counted]:
 
 async def until(condition: Any) -> None:
     async with asyncio.timeout(20):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110 - it holds in a server, which sends no events of it
             await asyncio.sleep(0.01)
 
 

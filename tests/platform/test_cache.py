@@ -352,6 +352,7 @@ async def test_over_the_real_bus(hot: Hot, settings: Settings):
     ]
     for bus, cache in zip(buses, caches, strict=True):
         await bus.on_broadcast(cache.subject, cache.on_broadcast)
+        await bus.client.flush()  # the server knows of it
     shelf.pages["a"] = Page("old")
     for cache in caches:
         await cache.get_many(["a", "b"])

@@ -6,7 +6,7 @@ from tenfold.platform.bus import Event
 
 
 class Click(msgspec.Struct, array_like=True, frozen=True):
-    """Somebody followed a link, or asked for a code that leads nowhere. No address is kept: only what follows from it."""
+    """Somebody followed a link, or asked for a code that leads nowhere. Of their address only this much is kept."""
 
     code: str
     at: float

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import glide
 import structlog
 from glide import (
     AdvancedGlideClientConfiguration,
@@ -27,7 +28,6 @@ from glide import (
     LogLevel,
     NodeAddress,
     RequestError,
-    Script,
     ServerCredentials,
     TEncodable,
     TResult,
@@ -83,6 +83,13 @@ class Guard:
                     log.warning("valkey_unreachable", reason=str(error).strip())
                 self._retry_at = time.monotonic() + PAUSE
             raise Unavailable(part="Valkey") from error
+
+
+class Script(glide.Script):
+    """A Lua script, for `Hot.run`. Sent once, then called by its digest."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)  # type: ignore[no-untyped-call]
 
 
 class Hot:

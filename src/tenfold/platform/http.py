@@ -1,5 +1,6 @@
 """HTTP: one Litestar application a system, errors as RFC 9457, and the thin dispatcher in front of them."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -9,15 +10,16 @@ from typing import Any, Protocol
 
 import msgspec
 import structlog
-from litestar import Litestar, Request, Response
+from litestar import Litestar, Request, Response, WebSocket
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, OpenAPIType, Reference, Schema
+from litestar.response import Stream
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from tenfold.platform.errors import Invalid, TenfoldError
+from tenfold.platform.errors import BadRequest, Invalid, TenfoldError
 from tenfold.platform.identity import Principal
 from tenfold.platform.runtime import Runtime
 
@@ -30,8 +32,10 @@ PAGE_HEADERS = [
     (b"cache-control", b"no-cache"),
     (
         b"content-security-policy",
-        b"default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; font-src 'self' data:; "
-        b"connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+        (
+            b"default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; font-src 'self' data:; "
+            b"connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+        ),
     ),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"strict-origin-when-cross-origin"),
@@ -93,7 +97,7 @@ def _on_http_exception(_: Request[Any, Any, Any], error: HTTPException) -> Respo
 
 
 def _on_bug(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
-    log.exception("request_crashed", path=request.url.path, exc_info=error)
+    log.error("request_crashed", path=request.url.path, exc_info=error)
     return problem_response(TenfoldError())
 
 
@@ -163,6 +167,44 @@ def _document_problems(app: Litestar) -> None:
                 operation.responses = kept | {"default": answer}
 
 
+def resume_after(last_event_id: str | None) -> int | None:
+    """The id in a Last-Event-ID header. Raises BadRequest for what isn't one of ours."""
+    if not last_event_id:
+        return None
+    if not (last_event_id.isascii() and last_event_id.isdigit()):
+        raise BadRequest(reason="Last-Event-ID isn't the id of a message")
+    return int(last_event_id)
+
+
+def event_stream(messages: AsyncIterator[bytes]) -> Stream:
+    """Server-sent events, which nothing between us and the reader may keep back."""
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return Stream(messages, media_type="text/event-stream", headers=headers)
+
+
+async def push(socket: WebSocket[Any, Any, Any], messages: AsyncIterator[str]) -> None:
+    """Send messages over a WebSocket until the other side has gone; what it sends is not listened to."""
+    await socket.accept()
+
+    async def send() -> None:
+        async for message in messages:
+            await socket.send_text(message)
+
+    sending = asyncio.create_task(send())
+    gone = asyncio.create_task(_gone(socket))
+    try:
+        await asyncio.wait((sending, gone), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        sending.cancel()
+        gone.cancel()
+        await asyncio.gather(sending, gone, return_exceptions=True)
+
+
+async def _gone(socket: WebSocket[Any, Any, Any]) -> None:
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        pass
+
+
 class Served(msgspec.Struct):
     """A system as the dispatcher sees it in this process."""
 
@@ -182,7 +224,7 @@ class Mounted(msgspec.Struct):
 
 
 class Dispatcher:
-    """Tells systems apart by host (`links.localhost`) or first path segment (`/links/`); the rest is the platform's own.
+    """Tells systems apart by host (`links.localhost`) or first path segment (`/links/`); the rest is the platform's.
 
     A system's application sees its paths without the prefix. What is slow or can wait is elsewhere: each request passes
     here. `open` is entered when the server starts the process and left when it ends it.

@@ -136,14 +136,14 @@ async def _run(db: Database, schedule: Schedule, state: Any, holder: str, stop: 
     schedule.runs.last_seconds = clock() - began
     # The beat goes on from when the run was due, however late it was; a failed run comes back sooner, and one that was
     # cut short by a stop at once.
-    sql = """UPDATE platform.schedule SET holder = NULL, lease_until = NULL, error = $3,
-                 finished_at = CASE WHEN $4 THEN now() ELSE finished_at END,
-                 failures = CASE WHEN $3 IS NULL THEN 0 ELSE failures + 1 END,
+    sql = """UPDATE platform.schedule SET holder = NULL, lease_until = NULL, error = $3::text,
+                 finished_at = CASE WHEN $4::boolean THEN now() ELSE finished_at END,
+                 failures = CASE WHEN $3::text IS NULL THEN 0 ELSE failures + 1 END,
                  due_at = CASE
-                     WHEN NOT $4 THEN due_at
-                     WHEN $3 IS NULL THEN due_at + make_interval(secs => $5 * (
-                         1 + greatest(floor(EXTRACT(epoch FROM now() - due_at)::float8 / $5), 0)))
-                     ELSE now() + make_interval(secs => least($5, $6 * power(2, least(failures, 20))))
+                     WHEN NOT $4::boolean THEN due_at
+                     WHEN $3::text IS NULL THEN due_at + make_interval(secs => $5::float8 * (
+                         1 + greatest(floor(EXTRACT(epoch FROM now() - due_at)::float8 / $5::float8), 0)))
+                     ELSE now() + make_interval(secs => least($5::float8, $6::float8 * 2 ^ least(failures, 20)))
                  END
              WHERE name = $1 AND holder = $2"""
     async with db.transaction() as tx:

@@ -8,8 +8,9 @@ import msgspec
 import structlog
 from nats.nuid import NUID
 
-from tenfold.platform.bus.connection import Bus, Message
+from tenfold.platform.bus.connection import Bus
 from tenfold.platform.bus.events import Event, encode
+from tenfold.platform.bus.messages import Message
 from tenfold.platform.db import Database, Tx
 from tenfold.platform.jobs import OUTAGES, pause
 

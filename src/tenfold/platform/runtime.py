@@ -41,7 +41,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         stack.push_async_callback(hot.close)
         bus = await open_bus(settings)
         stack.push_async_callback(bus.close)
-        live = await open_live(bus, hot)
+        live = await open_live(bus)
         stack.push_async_callback(live.close)
         ids = Ids(await stack.enter_async_context(worker_number(db)))
         limits = Limits(hot, settings)

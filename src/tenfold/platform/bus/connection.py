@@ -18,6 +18,7 @@ from nats.js.errors import APIError, NotFoundError
 from nats.nuid import NUID
 
 from tenfold.platform.bus.events import Event, encode, system_of
+from tenfold.platform.bus.messages import Ack, ApiError, Message, Publishing, Stored, decode_ack
 from tenfold.platform.errors import Unavailable
 from tenfold.platform.settings import Settings
 
@@ -31,63 +32,7 @@ DUPLICATE_WINDOW = 120.0
 #: Publishes of one call that may wait for their acknowledgements.
 IN_FLIGHT = 1000
 
-#: The id of an event that is published again under another Nats-Msg-Id, so that the stream takes it: see `replay`.
-EVENT_ID = "Tenfold-Event-Id"
-
 _NAME_IN_USE, _NO_STORAGE, _NO_MEMORY = 10058, 10047, 10028
-
-
-class Message(msgspec.Struct, frozen=True):
-    """What is to be published: its subject without the namespace, and the id that makes a second publish harmless."""
-
-    subject: str
-    data: bytes
-    id: str
-    headers: dict[str, str] = {}
-
-
-class Stored(msgspec.Struct, frozen=True):
-    """What a stream keeps; subjects come without the namespace."""
-
-    sequence: int
-    subject: str
-    data: bytes
-    headers: dict[str, str]
-
-
-class _ApiError(msgspec.Struct):
-    description: str = ""
-
-
-class Ack(msgspec.Struct):
-    """What JetStream answers to a publish. `error` says why a message is not stored."""
-
-    duplicate: bool = False
-    error: _ApiError | None = None
-
-
-_ack = msgspec.json.Decoder(Ack)
-
-
-class _Publishing:
-    """The acknowledgements that one call waits for: a counter and one future, instead of a future for each message."""
-
-    __slots__ = ("_left", "acks", "done")
-
-    def __init__(self, count: int) -> None:
-        self.acks: list[Ack] = [Ack(error=_ApiError("no acknowledgement in time"))] * count
-        self.done = asyncio.get_running_loop().create_future()
-        self._left = count
-
-    def answer(self, index: int, ack: Ack) -> None:
-        self.acks[index] = ack
-        self._left -= 1
-        if self._left == 0:
-            self.give_up()
-
-    def give_up(self) -> None:
-        if not self.done.done():
-            self.done.set_result(None)
 
 
 class Bus:
@@ -104,8 +49,10 @@ class Bus:
         self._prefix = f"{settings.namespace}."
         self._js = self.client.jetstream(timeout=PUBLISH_TIMEOUT)
         self._ids = NUID()
+        # Streams known to be as they should, and systems whose streams are of interest here.
         self._streams: set[str] = set()
-        self._publishing: dict[str, _Publishing] = {}
+        self._systems: set[str] = set()
+        self._publishing: dict[str, Publishing] = {}
         self._acks_to = ""
         self._on_reconnect: list[Callable[[], Awaitable[None]]] = []
         self._closing = False
@@ -161,7 +108,7 @@ class Bus:
         return acks
 
     async def _publish(self, messages: Sequence[Message]) -> list[Ack]:
-        key, publishing = self.new_id(), _Publishing(len(messages))
+        key, publishing = self.new_id(), Publishing(len(messages))
         self._publishing[key] = publishing
         try:
             with suppress(TimeoutError), _outages():
@@ -181,7 +128,7 @@ class Bus:
             # Empty: nobody listens on that subject, so the stream was deleted. The next publish makes it again.
             if not reply.data:
                 self._streams.clear()
-            publishing.answer(int(index), _ack.decode(reply.data) if reply.data else Ack(error=_ApiError("no stream")))
+            publishing.answer(int(index), decode_ack(reply.data) if reply.data else Ack(error=ApiError("no stream")))
 
     async def ensure_stream(self, system: str) -> None:
         """The stream of a system, on files, with the limits of the settings; publishing does this by itself.
@@ -195,6 +142,7 @@ class Bus:
             duplicate_window=min(DUPLICATE_WINDOW, self.settings.events_max_age),
         )
         await self.ensure(system, config)
+        self._systems.add(system)
 
     async def ensure(self, name: str, config: StreamConfig) -> None:
         """The stream of all subjects that begin with a name: made when missing, changed when it is not like this.
@@ -256,11 +204,15 @@ class Bus:
                 found.append(Stored(int(headers["Nats-Sequence"]), name, reply.data, headers))
         return found
 
-    async def last_sequence(self, stream: str) -> int:
-        """The number of the newest message that a stream has taken."""
+    async def sequences(self, stream: str) -> tuple[int, int]:
+        """The numbers of the oldest message that a stream keeps, and of the newest it has taken.
+
+        When it keeps none, the first is one more than the second.
+        """
         self._require()
         with _outages():
-            return (await self._js.stream_info(self.stream(stream))).state.last_seq
+            state = (await self._js.stream_info(self.stream(stream))).state
+        return state.first_seq, state.last_seq
 
     async def count_subjects(self, stream: str) -> dict[str, int]:
         """How many messages a stream keeps of each subject; of the first 100,000 subjects."""
@@ -339,7 +291,7 @@ class Bus:
         counts: dict[str, int] = {}
         self._require()
         with _outages():
-            for system in sorted(self._streams):
+            for system in sorted(self._systems):
                 for info in await self._js.consumers_info(self.stream(system)):
                     counts[info.name] = (info.num_pending or 0) + (info.num_ack_pending or 0)
         return counts
@@ -401,12 +353,13 @@ class Bus:
 
     async def _disconnected(self) -> None:
         for publishing in self._publishing.values():
-            publishing.give_up()
+            publishing.finish()
         if not self._closing:
             log.warning("nats_unreachable")
 
     async def _reconnected(self) -> None:
         log.info("nats_back")
+        self._streams.clear()  # those in memory may be gone
         for callback in tuple(self._on_reconnect):
             try:
                 await callback()

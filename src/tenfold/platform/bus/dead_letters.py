@@ -6,8 +6,9 @@ from datetime import datetime
 import msgspec
 from nats.js.api import DiscardPolicy, StorageType, StreamConfig
 
-from tenfold.platform.bus.connection import EVENT_ID, Bus, Message, Stored
+from tenfold.platform.bus.connection import Bus
 from tenfold.platform.bus.events import REPLAY, system_of
+from tenfold.platform.bus.messages import EVENT_ID, Message, Stored
 from tenfold.platform.bus.pull import Delivery
 from tenfold.platform.errors import Unavailable
 
@@ -97,7 +98,7 @@ async def replay(bus: Bus, consumer: str | None = None) -> int:
     isn't replayed again. May be called again after it was interrupted.
     """
     await _ensure(bus)
-    end, last, count = await bus.last_sequence(DEAD), 0, 0
+    end, last, count = (await bus.sequences(DEAD))[1], 0, 0
     while letters := [each for each in await list_dead_letters(bus, consumer, after=last) if each.sequence <= end]:
         again = [
             Message(

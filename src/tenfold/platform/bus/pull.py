@@ -10,7 +10,8 @@ import structlog
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, Header
 
-from tenfold.platform.bus.connection import EVENT_ID, Bus
+from tenfold.platform.bus.connection import Bus
+from tenfold.platform.bus.messages import EVENT_ID
 from tenfold.platform.errors import Unavailable
 
 log = structlog.get_logger(__name__)

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from tenfold.platform.bus.connection import EVENT_ID, Bus, Message
+from tenfold.platform.bus.connection import Bus
 from tenfold.platform.bus.consumers import Consumer, run_consumer
 from tenfold.platform.bus.events import Event, encode, system_of
+from tenfold.platform.bus.messages import EVENT_ID, Message
 from tenfold.platform.db import Database
 from tenfold.platform.outbox import Relayed, relay_once, waiting
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import math
 import os
 import re
 import signal
@@ -45,6 +46,8 @@ class Engine(ABC):
         self.port = port
         self._password = password
         self._process: subprocess.Popen[bytes] | None = None
+        #: Called with the pid as soon as there is one, before the server is ready: for a guard.
+        self.on_spawn: Callable[[int], object] = lambda _: None
 
     @property
     @abstractmethod
@@ -109,6 +112,9 @@ class Engine(ABC):
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         settled = self.port is not None  # others may know the port by now
         for _ in range(3):
+            # The children of a server that was killed leave a moment after it.
+            if not await until(lambda: not self._ending(), 5):
+                raise EngineFailed(engine=self.name, what=f"still ends in {self.directory}", words="")
             lock = self._lock()
             try:
                 await self._prepare()
@@ -136,7 +142,12 @@ class Engine(ABC):
         for sign, patience in ((self.stop_signal, timeout), (self.hurry_signal, 5.0), (signal.SIGKILL, 5.0)):
             if process.poll() is None:
                 process.send_signal(sign)
-                await _until(lambda: process.poll() is not None, patience)
+                await until(lambda: process.poll() is not None, patience)
+
+    def hurry(self) -> None:
+        """Cut a `stop()` short: what isn't written down is recovered at the next start."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(self.hurry_signal)
 
     async def reclaim(self) -> None:
         """End a server that a killed process has left behind in this directory.
@@ -151,7 +162,7 @@ class Engine(ABC):
             if sign is not None:
                 with suppress(ProcessLookupError, ValueError):
                     os.kill(int(holder.read_text()), sign)
-            if await _until(self._unlocked, 1.0 if sign is None else 10.0):
+            if await until(self._unlocked, 1.0 if sign is None else 10.0):
                 return
 
     def failure(self) -> EngineFailed:
@@ -177,6 +188,7 @@ class Engine(ABC):
                 **self._identity(),
             )
         (self.directory / "pid").write_text(f"{self._process.pid}\n")
+        self.on_spawn(self._process.pid)
 
     async def _wait_until_ready(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
@@ -199,6 +211,16 @@ class Engine(ABC):
             os.close(file)
             raise EngineFailed(engine=self.name, what=f"runs already in {self.directory}", words="") from None
         return file
+
+    def _ending(self) -> bool:
+        """Whether the lock is held although the server itself is gone."""
+        if self._unlocked():
+            return False
+        try:
+            os.kill(int((self.directory / "pid").read_text()), 0)
+        except (FileNotFoundError, ProcessLookupError, ValueError):
+            return True
+        return False
 
     def _unlocked(self) -> bool:
         try:
@@ -238,12 +260,13 @@ def write_private(path: Path, text: str) -> None:
     draft.replace(path)
 
 
-async def _until(condition: Callable[[], bool], timeout: float) -> bool:
+async def until(condition: Callable[[], bool], timeout: float = math.inf, *, every: float = 0.01) -> bool:
+    """Wait until something is so. False when it isn't within `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
             return False
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(every)
     return True
 
 

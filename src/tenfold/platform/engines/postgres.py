@@ -11,6 +11,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -95,9 +96,8 @@ class Postgres(Engine):
     def _initialise(self) -> None:
         owner = _user()
         if owner is not None:
-            _open_to_all(
-                self.binary.parents[1] / "bin", self.binary.parents[1] / "lib", self.binary.parents[1] / "share"
-            )
+            installed = self.binary.parents[1]
+            _open_to_all(*(installed / name for name in ("bin", "lib", "share")), *installed.parents[1].glob("*.libs"))
             _make_reachable(self.directory)
         if not self._data.exists():
             # Made elsewhere and renamed, so that a half-made one is never mistaken for a database.
@@ -185,11 +185,9 @@ def _user() -> pwd.struct_passwd | None:
             return pwd.getpwnam(USER)
         except KeyError:
             # Fails while another process is doing the same; then the user exists a moment later.
-            subprocess.run(
-                ["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", USER],
-                check=False,
-                capture_output=True,
-            )
+            options = ("--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin")
+            with suppress(FileNotFoundError):
+                subprocess.run(["useradd", *options, USER], check=False, capture_output=True)
             time.sleep(0.05)
     what = f"doesn't run as root, and the user {USER} can't be made: add it, or start as another user"
     raise EngineFailed(engine=Postgres.name, what=what, words="")

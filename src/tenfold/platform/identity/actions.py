@@ -28,8 +28,8 @@ from tenfold.platform.identity.types import (
 from tenfold.platform.limits import Limit
 
 #: Passwords are guessed from many addresses at one name, or from one address at many names.
-SIGN_IN_BY_NAME = Limit(name="identity.signin.name", rates={"anonymous": "20/hour"})
-SIGN_IN_BY_ADDRESS = Limit(name="identity.signin.address", rates={"anonymous": "60/hour"})
+SIGN_IN_BY_NAME = Limit(name="identity.signin.name", rates={"anonymous": "30/hour"})
+SIGN_IN_BY_ADDRESS = Limit(name="identity.signin.address", rates={"anonymous": "100/hour"})
 SIGN_UP_BY_ADDRESS = Limit(name="identity.signup.address", rates={"anonymous": "30/hour"})
 
 
@@ -66,18 +66,18 @@ async def create_account(
 
 async def sign_up(identity: Identity, data: SignUp, *, ip: str, agent: str) -> SignedIn:
     """A new account, signed in. Raises what create_account does, and TooManyRequests."""
-    await identity.limits.take(SIGN_UP_BY_ADDRESS, ip, ip=ip)
+    await identity.limits.take(SIGN_UP_BY_ADDRESS, ip)
     account = await create_account(identity, data.name, data.password, display_name=data.display_name)
     return await _open_session(identity, account.id, agent)
 
 
 async def sign_in(identity: Identity, data: SignIn, *, ip: str, agent: str) -> SignedIn:
     """A new session. Raises TooManyRequests, and WrongPassword in the same words and time for a name nobody has."""
-    await identity.limits.take(SIGN_IN_BY_ADDRESS, ip, ip=ip)
+    await identity.limits.take(SIGN_IN_BY_ADDRESS, ip)
     login = None
     if rules.name_problem(data.name) is None:
         name = rules.folded(data.name)
-        await identity.limits.take(SIGN_IN_BY_NAME, name, ip=ip)
+        await identity.limits.take(SIGN_IN_BY_NAME, name)
         async with identity.db.read(fresh=True) as tx:
             account_id = await store.find_account_id(tx, name)
             login = None if account_id is None else await store.find_login(tx, account_id)
@@ -99,12 +99,12 @@ async def sign_out(identity: Identity, principal: Principal) -> None:
     await identity.revoked(rules.SESSION, account_id, [session_id])
 
 
-async def change_password(identity: Identity, principal: Principal, data: ChangePassword, *, ip: str) -> None:
+async def change_password(identity: Identity, principal: Principal, data: ChangePassword) -> None:
     """Set a new password and end all other sessions. API keys stay. Raises Invalid with the fields, TooManyRequests."""
     account_id, session_id = _session_of(principal)
     name = principal.name or ""
     _refuse({"new": rules.password_problem(data.new, name)})
-    await identity.limits.take(SIGN_IN_BY_NAME, rules.folded(name), ip=ip)
+    await identity.limits.take(SIGN_IN_BY_NAME, rules.folded(name))
     async with identity.db.read(fresh=True) as tx:
         login = await store.find_login(tx, account_id)
     if login is None or not await identity.passwords.verify(login.password_hash, data.current):

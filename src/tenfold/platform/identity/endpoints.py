@@ -128,9 +128,8 @@ class IdentityEndpoints(Controller):
         data: JSONBody[ChangePassword],
         identity: NamedDependency[Identity],
         principal: NamedDependency[Principal],
-        ip: NamedDependency[str],
     ) -> None:
-        await actions.change_password(identity, principal, data, ip=ip)
+        await actions.change_password(identity, principal, data)
 
     @get("/me")
     async def me(self, identity: NamedDependency[Identity], principal: NamedDependency[Principal]) -> Me:

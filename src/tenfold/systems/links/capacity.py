@@ -23,7 +23,7 @@ def capacity(
     """What the inputs ask for and, given figures of a benchmark, the machines that follow.
 
     `peak` is the busiest moment as a multiple of the mean; `hot_share` the part of links that gets most clicks and so
-    should fit into memory. `measured` may hold redirects_per_core, creates_per_second and clicks_counted (all a second).
+    should fit into memory. `measured` may hold redirects_per_core, creates_per_second and clicks_counted, per second.
     """
     urls = urls_per_month * 12 * years
     space = 62.0**code_length

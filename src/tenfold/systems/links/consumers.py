@@ -20,9 +20,9 @@ async def count_clicks(tx: Tx, events: Sequence[LinksClicked], state: LinksState
     """Add clicks to the rollups, each once: the inbox commits with them, so a redelivery finds its event counted."""
     seen = [describe(click) for event in events for click in event.clicks]
     await actions.count(tx, seen, state.values.admit)
-    watched = await state.live.watched({f"links.{click.code}" for click in seen})
+    watched = await state.watching.watched({click.code for click in seen})
     if watched:
-        tx.after_commit(lambda: _show(state, [click for click in seen if f"links.{click.code}" in watched]))
+        tx.after_commit(lambda: _show(state, [click for click in seen if click.code in watched]))
 
 
 def describe(click: Click) -> rules.Seen:
@@ -48,7 +48,7 @@ async def _show(state: LinksState, clicks: Sequence[rules.Seen]) -> None:
         for click in islice(some, max(0, len(some) - SHOWN_LIVE), None):
             country, referrer, device, browser, system = click.values
             shown = LiveClick(click.at, country, referrer, device, browser, system, click.bot)
-            await state.live.publish(f"links.{code}", shown, event="click")
+            await state.live.publish(f"links.{code}", shown)
 
 
 @consumer(LinksChanged, name="links-forget-changed")

@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,7 +33,7 @@ NO_PEER = ("", 0)
 
 
 class Salt:
-    """The secret that today's visitors are hashed with. Shared through Valkey, gone a day later, written down nowhere else."""
+    """The secret that today's visitors are hashed with. Shared through Valkey, gone a day later, kept nowhere else."""
 
     def __init__(self, hot: Hot, key: bytes) -> None:
         self._hot = hot
@@ -119,6 +119,7 @@ class Recorder:
             except Unavailable:
                 await asyncio.sleep(0.5)
         log.error("clicks_lost", clicks=self.waiting)
+        return None
 
     async def flush(self) -> None:
         """Send all that is buffered now. Raises Unavailable with the rest still buffered.
@@ -192,6 +193,46 @@ class Blocklist:
         return self._domains
 
 
+class Watching:
+    """Which links somebody is looking at right now, in any process: only their clicks are worth sending to browsers."""
+
+    LEASE_MILLISECONDS = 30_000
+
+    def __init__(self, hot: Hot) -> None:
+        self._hot = hot
+
+    async def watched(self, codes: Collection[str]) -> set[str]:
+        """Those of the codes that are watched; none while Valkey is away."""
+        ordered = list(codes)
+        try:
+            marks = await self._hot.get_many([self._key(code) for code in ordered])
+        except Unavailable:
+            return set()
+        return {code for code, mark in zip(ordered, marks, strict=True) if mark is not None}
+
+    @contextlib.asynccontextmanager
+    async def watch(self, code: str) -> AsyncIterator[None]:
+        """Mark a code as watched while inside."""
+        await self._mark(code)
+        keeper = asyncio.create_task(self._keep(code))
+        try:
+            yield
+        finally:
+            keeper.cancel()
+
+    async def _keep(self, code: str) -> None:
+        while True:
+            await asyncio.sleep(self.LEASE_MILLISECONDS / 3000)
+            await self._mark(code)
+
+    async def _mark(self, code: str) -> None:
+        with contextlib.suppress(Unavailable):
+            await self._hot.set_many([(self._key(code), b"1", self.LEASE_MILLISECONDS)])
+
+    def _key(self, code: str) -> str:
+        return self._hot.key("links", "watched", code)
+
+
 class Allowance:
     """Takes clicks of limited links from the database, one statement for all that wait in this process."""
 
@@ -223,5 +264,3 @@ class Allowance:
         finally:
             del self._waiting[code]
         return future.result()
-
-

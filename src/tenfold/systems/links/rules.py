@@ -33,10 +33,10 @@ _DIGITS_3 = ["".join(digits) for digits in product(DIGITS, repeat=3)]
 
 
 class Scrambler:
-    """A keyed permutation of [0, 62^7): the counter's next number becomes a code that tells nothing of its neighbours.
+    """A keyed permutation of [0, 62^7): the next number becomes a code that tells nothing of its neighbours.
 
-    An unbalanced Feistel network over the four left and three right digits, with addition modulo each side's size, as in
-    NIST SP 800-38G (FF1), so that no number needs a second walk; BLAKE2b is the round function. Eight rounds.
+    An unbalanced Feistel network over the four left and three right digits, with addition modulo each side's size, as
+    in NIST SP 800-38G (FF1), so that no number needs a second walk; BLAKE2b is the round function. Eight rounds.
     """
 
     __slots__ = ("_rounds",)
@@ -90,13 +90,16 @@ def base62_decode(digits: str) -> int:
 
 #: Words that the house needs for itself, now or surely later; compared without case.
 RESERVED = frozenset(
-    """
-    about account accounts admin answers api app apps assets auth billing blog bulk chat coder contact dashboard demo
-    docs download export favicon feed healthz help home images import index legal link links live login logout me
-    messages metrics new null oauth openapi page pages password preview privacy public qr readyz recommend rides robots
-    root search security settings signin signout signup sitemap static stats status support system systems tenfold
-    terms undefined user users video well-known www
-    """.split()
+    re.findall(
+        r"[\w-]+",
+        """
+        about account accounts admin answers api app apps assets auth billing blog bulk chat coder contact dashboard
+        demo docs download export favicon feed healthz help home images import index legal link links live login logout
+        me messages metrics new null oauth openapi page pages password preview privacy public qr readyz recommend rides
+        robots root search security settings signin signout signup sitemap static stats status support system systems
+        tenfold terms undefined user users video well-known www
+        """,
+    )
 )
 
 
@@ -128,8 +131,8 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 def normal_url(url: str, *, own_hosts: Collection[str] = (), blocked: Collection[str] = ()) -> str:
     """The one way to write an address: lower-case scheme and host, IDNA, no default port, escapes in upper case.
 
-    `own_hosts` are ours, as host or host:port; `blocked` are domains, whose subdomains are blocked too. Normalising twice
-    changes nothing. Raises BadLink with the reason.
+    `own_hosts` are ours, as host or host:port; `blocked` are domains, whose subdomains are blocked too. Normalising
+    twice changes nothing. Raises BadLink with the reason.
     """
     url = url.strip(" \t\r\n")
     if len(url) > MAX_URL:
@@ -336,8 +339,8 @@ def rollup(
 ) -> dict[RowKey, Row]:
     """Add clicks up by link and hour, in all and by each dimension's values; also by owner and over everything.
 
-    People's clicks and bots' are apart, and only people's are broken down. `new_visits` are those of `first_visits` that
-    were not known before. `admit(code, hour, dimension, value)` says whether a value gets a row of its own or counts
+    People's clicks and bots' are apart, and only people's are broken down. `new_visits` are those of `first_visits`
+    that were not known before. `admit(code, hour, dimension, value)` says whether a value gets a row of its own or counts
     among OTHERS: a stranger chooses referrers, and must not choose how many rows there are.
     """
     rows: dict[RowKey, Row] = {}
@@ -375,7 +378,7 @@ def rollup(
 class ValueLimit:
     """Admits the first so many values of a link, hour and dimension, and forgets hours long past.
 
-    Each process limits by itself and starts anew with it, so the bound is approximate; that there is one is what counts.
+    Each process limits by itself and starts anew, so the bound is approximate; that there is one is what counts.
     """
 
     def __init__(self, per_hour: int, *, remembered: int = 200_000) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tenfold.platform.live import Live
 from tenfold.platform.runtime import Runtime
 from tenfold.systems.links.actions import Links
-from tenfold.systems.links.hot import Allowance, Recorder
+from tenfold.systems.links.hot import Allowance, Recorder, Watching
 from tenfold.systems.links.rules import ValueLimit
 
 
@@ -17,3 +17,4 @@ class LinksState:
     allowance: Allowance
     values: ValueLimit
     live: Live
+    watching: Watching

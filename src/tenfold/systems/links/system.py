@@ -16,7 +16,7 @@ from tenfold.systems.links.capacity import capacity
 from tenfold.systems.links.consumers import count_clicks, forget_changed
 from tenfold.systems.links.demo import demo
 from tenfold.systems.links.endpoints import LinkEndpoints, Redirects, VisitorEndpoints
-from tenfold.systems.links.hot import Allowance, Blocklist, Recorder, Salt
+from tenfold.systems.links.hot import Allowance, Blocklist, Recorder, Salt, Watching
 from tenfold.systems.links.jobs import fold_hours, forget_visitors, sweep_expired
 from tenfold.systems.links.settings import LinksSettings
 from tenfold.systems.links.state import LinksState
@@ -51,7 +51,7 @@ async def start(runtime: Runtime) -> AsyncIterator[LinksState]:
         short_url=short_url,
     )
     recorder = Recorder(
-        lambda event, id: runtime.bus.publish(event, id=id),
+        lambda event, event_id: runtime.bus.publish(event, id=event_id),
         Salt(runtime.hot, runtime.settings.key("links.visitors")),
         seconds=settings.flush_seconds,
         batch=settings.flush_clicks,
@@ -64,7 +64,7 @@ async def start(runtime: Runtime) -> AsyncIterator[LinksState]:
     stop_listening = await runtime.bus.on_broadcast(cache.subject, cache.on_broadcast)
     sending = asyncio.create_task(recorder.run(stop), name="links-recorder")
     try:
-        yield LinksState(runtime, links, recorder, allowance, values, runtime.live)
+        yield LinksState(runtime, links, recorder, allowance, values, runtime.live, Watching(runtime.hot))
     finally:
         stop.set()
         await sending
@@ -81,7 +81,12 @@ def own_hosts(settings: Settings, own: LinksSettings, short_url: str) -> frozens
 
 
 def provide(state: LinksState) -> Mapping[str, object]:
-    return {"links": state.links, "recorder": state.recorder, "allowance": state.allowance}
+    return {
+        "links": state.links,
+        "recorder": state.recorder,
+        "allowance": state.allowance,
+        "watching": state.watching,
+    }
 
 
 def front(state: LinksState) -> Redirects:
@@ -100,7 +105,7 @@ async def figures(state: LinksState) -> Sequence[Figure]:
     ]
 
 
-system = System[LinksState](
+system: System[LinksState] = System(
     name="links",
     title="Links",
     summary="Short links that redirect from memory, with statistics that count every click once.",

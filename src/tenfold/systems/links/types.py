@@ -42,13 +42,13 @@ class ChangeLink(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Change a link. What is absent stays; null clears."""
 
     url: Url | UnsetType = UNSET
-    title: Title | None | UnsetType = UNSET
+    title: Title | UnsetType | None = UNSET
     tags: Tags | UnsetType = UNSET
     status: Status | UnsetType = UNSET
-    expires_at: datetime | None | UnsetType = UNSET
+    expires_at: datetime | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
-    password: Password | None | UnsetType = UNSET
-    max_clicks: MaxClicks | None | UnsetType = UNSET
+    password: Password | UnsetType | None = UNSET
+    max_clicks: MaxClicks | UnsetType | None = UNSET
 
 
 class StoredLink(msgspec.Struct, kw_only=True):

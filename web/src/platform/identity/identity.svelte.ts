@@ -45,7 +45,7 @@ class Identity {
 
   async load(): Promise<void> {
     try {
-      this.account = (await http.get<Me>(`${API}/me`)).account;
+      this.account = (await http.get<Me>(`${API}/me`, { timeout: 5 })).account;
     } catch {
       // Without an answer we are nobody for now: what works for anonymous people keeps working.
       this.account = null;

@@ -6,17 +6,18 @@ from typing import Annotated, Any, Literal
 from litestar import Controller, Request, Response, WebSocket, delete, get, patch, post, websocket
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
-from litestar.params import Body, FromPath, FromQuery, JSONBody, Parameter
+from litestar.params import Body, FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 from litestar.response import Stream
 from msgspec import Meta
 
 from tenfold.platform.errors import BadRequest
-from tenfold.platform.http import event_stream, push
+from tenfold.platform.http import event_stream, push, resume_after
 from tenfold.platform.identity import Principal
 from tenfold.platform.limits import Limit, Limits, Rate
-from tenfold.platform.live import Live
+from tenfold.platform.live import Live, frames, sse
 from tenfold.systems.links import actions, engine
 from tenfold.systems.links.actions import Links
+from tenfold.systems.links.hot import Watching
 from tenfold.systems.links.types import (
     BulkResults,
     BulkShorten,
@@ -57,7 +58,7 @@ type Code = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{3,64}$", description="Th
 
 class LinkEndpoints(Controller):
     path = "/api/links"
-    tags = ["Links"]
+    tags = ("Links",)
 
     @post(responses={200: ResponseSpec(Link, description="The link that was there already (with reuse).")})
     async def shorten(
@@ -118,13 +119,11 @@ class LinkEndpoints(Controller):
         principal: NamedDependency[Principal],
         q: FromQuery[Annotated[str, Meta(max_length=200)] | None] = None,
         tag: FromQuery[Annotated[str, Meta(max_length=40)] | None] = None,
-        state: FromQuery[State | None] = None,
+        in_state: Annotated[State | None, QueryParameter(name="state")] = None,
         cursor: FromQuery[Annotated[str, Meta(max_length=20)] | None] = None,
         limit: FromQuery[Annotated[int, Meta(ge=1, le=100)]] = 25,
     ) -> LinkPage:
-        return await actions.list_links(
-            links, principal, search=q, tag=tag, state=state, cursor=cursor, limit=limit
-        )
+        return await actions.list_links(links, principal, search=q, tag=tag, state=in_state, cursor=cursor, limit=limit)
 
     @get("/overview")
     async def overview(self, links: NamedDependency[Links], principal: NamedDependency[Principal]) -> Overview:
@@ -185,11 +184,13 @@ class LinkEndpoints(Controller):
         links: NamedDependency[Links],
         principal: NamedDependency[Principal],
         live: NamedDependency[Live],
-        last_event_id: Annotated[str | None, Parameter(header="Last-Event-ID", max_length=20)] = None,
+        watching: NamedDependency[Watching],
+        last_event_id: Annotated[str | None, HeaderParameter(name="Last-Event-ID", max_length=20)] = None,
     ) -> Stream:
         """Clicks as they are counted, as server-sent events; resumes after Last-Event-ID."""
         await actions.read(links, code, principal)
-        return event_stream(live, f"links.{code}", last_event_id)
+        clicks = live.subscribe(f"links.{code}", resume_after(last_event_id))
+        return event_stream(_watched(watching, code, sse(clicks)))
 
     @websocket("/{code:str}/live/ws")
     async def live_socket(
@@ -199,10 +200,18 @@ class LinkEndpoints(Controller):
         links: NamedDependency[Links],
         principal: NamedDependency[Principal],
         live: NamedDependency[Live],
+        watching: NamedDependency[Watching],
     ) -> None:
-        """The same over a WebSocket."""
+        """The same over a WebSocket, a message a click."""
         await actions.read(links, code, principal)
-        await push(socket, live, f"links.{code}")
+        await push(socket, _watched(watching, code, frames(live.subscribe(f"links.{code}"))))
+
+
+async def _watched[T](watching: Watching, code: str, messages: AsyncIterator[T]) -> AsyncIterator[T]:
+    """Pass messages on, and have clicks of the link sent here meanwhile."""
+    async with watching.watch(code):
+        async for message in messages:
+            yield message
 
 
 def _host(request: Request[Any, Any, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The few pages a visitor meets on the way: unknown, gone, guarded, previewed. Each is whole in itself and needs no script."""
+"""The few pages a visitor meets on the way: unknown, gone, guarded, previewed. Each is whole and needs no script."""
 
 from html import escape
 
@@ -8,25 +8,40 @@ from litestar.types import Send
 from tenfold.systems.links.types import Link
 
 _STYLE = """
-:root{color-scheme:light dark;--ground:#f6f4ef;--ink:#1d1b16;--soft:#655f52;--card:#fffdf8;--line:#ded8ca;--accent:#b3400b}
-@media(prefers-color-scheme:dark){:root{--ground:#15140f;--ink:#f3efe4;--soft:#a59d8b;--card:#1e1c16;--line:#38342a;--accent:#ff9a5c}}
-*{box-sizing:border-box}body{margin:0;min-height:100dvh;display:grid;place-items:center;padding:1.5rem;background:var(--ground);
-color:var(--ink);font:1.0625rem/1.55 ui-sans-serif,system-ui,sans-serif}main{width:min(32rem,100%);background:var(--card);
-border:1px solid var(--line);border-radius:1.25rem;padding:clamp(1.5rem,6vw,2.75rem)}h1{margin:0 0 .5rem;font-size:1.6rem;
-line-height:1.2;letter-spacing:-.02em;text-wrap:balance}p{margin:.5rem 0;color:var(--soft)}.mark{font-size:2.5rem;line-height:1;
-margin-bottom:1rem;color:var(--accent)}code,.url{font-family:ui-monospace,monospace;overflow-wrap:anywhere;color:var(--ink)}
-.url{display:block;padding:.75rem 1rem;border:1px solid var(--line);border-radius:.75rem;margin:1rem 0}label{display:block;
-font-weight:600;margin:1.25rem 0 .35rem}input{width:100%;font:inherit;padding:.7rem .9rem;border:1px solid var(--line);
-border-radius:.75rem;background:var(--ground);color:inherit}button,.go{display:inline-block;margin-top:1rem;font:inherit;
-font-weight:600;padding:.7rem 1.4rem;border:0;border-radius:.75rem;background:var(--accent);color:var(--card);cursor:pointer;
-text-decoration:none}:focus-visible{outline:3px solid var(--accent);outline-offset:3px}[role=alert]{color:var(--accent)}
-dl{display:grid;grid-template-columns:auto 1fr;gap:.25rem 1rem;margin:1rem 0}dt{color:var(--soft)}dd{margin:0}
+:root{color-scheme:light dark;--ground:#f6f4ef;--ink:#1d1b16;--soft:#655f52;--card:#fffdf8;--line:#ded8ca;
+--accent:#b3400b}
+@media(prefers-color-scheme:dark){:root{--ground:#15140f;--ink:#f3efe4;--soft:#a59d8b;--card:#1e1c16;--line:#38342a;
+--accent:#ff9a5c}
+}
+*{box-sizing:border-box}
+body{margin:0;min-height:100dvh;display:grid;place-items:center;padding:1.5rem;background:var(--ground);
+color:var(--ink);font:1.0625rem/1.55 ui-sans-serif,system-ui,sans-serif}
+main{width:min(32rem,100%);background:var(--card);border:1px solid var(--line);border-radius:1.25rem;
+padding:clamp(1.5rem,6vw,2.75rem)}
+h1{margin:0 0 .5rem;font-size:1.6rem;line-height:1.2;letter-spacing:-.02em;text-wrap:balance}
+p{margin:.5rem 0;color:var(--soft)}
+.mark{font-size:2.5rem;line-height:1;margin-bottom:1rem;color:var(--accent)}
+code,.url{font-family:ui-monospace,monospace;overflow-wrap:anywhere;color:var(--ink)}
+.url{display:block;padding:.75rem 1rem;border:1px solid var(--line);border-radius:.75rem;margin:1rem 0}
+label{display:block;font-weight:600;margin:1.25rem 0 .35rem}
+input{width:100%;font:inherit;padding:.7rem .9rem;border:1px solid var(--line);border-radius:.75rem;
+background:var(--ground);color:inherit}
+button,.go{display:inline-block;margin-top:1rem;font:inherit;font-weight:600;padding:.7rem 1.4rem;border:0;
+border-radius:.75rem;background:var(--accent);color:var(--card);cursor:pointer;text-decoration:none}
+:focus-visible{outline:3px solid var(--accent);outline-offset:3px}
+[role=alert]{color:var(--accent)}
+dl{display:grid;grid-template-columns:auto 1fr;gap:.25rem 1rem;margin:1rem 0}
+dt{color:var(--soft)}
+dd{margin:0}
 """
 _HEADERS = [
     (b"content-type", b"text/html; charset=utf-8"),
     (b"cache-control", b"no-store"),
     # No form-action here: after the right password the form is answered with a redirect to wherever the link leads.
-    (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"),
+    (
+        b"content-security-policy",
+        b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
+    ),
     (b"x-content-type-options", b"nosniff"),
     (b"x-robots-tag", b"noindex"),
     (b"referrer-policy", b"no-referrer"),
@@ -37,7 +52,8 @@ def _page(title: str, mark: str, body: str) -> bytes:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{_STYLE}</style></head>'
-        f'<body><main><div class="mark" aria-hidden="true">{mark}</div><h1>{escape(title)}</h1>{body}</main></body></html>'
+        f'<body><main><div class="mark" aria-hidden="true">{mark}</div><h1>{escape(title)}</h1>{body}</main></body>'
+        "</html>"
     ).encode()
 
 
@@ -82,12 +98,14 @@ def preview(link: Link) -> bytes:
         where = f'<span class="url">{escape(link.url)}</span>'
     title = f"<dt>Title</dt><dd>{escape(link.title)}</dd>" if link.title and not link.has_password else ""
     ends = f"<dt>Ends</dt><dd>{link.expires_at:%d %B %Y, %H:%M} UTC</dd>" if link.expires_at else ""
-    follow = f'<a class="go" rel="noreferrer" href="{escape(link.code)}">Follow it</a>' if link.state == "active" else ""
+    follow = (
+        f'<a class="go" rel="noreferrer" href="{escape(link.code)}">Follow it</a>' if link.state == "active" else ""
+    )
     return _page(
         "Where this link leads",
         "&#8599;",
-        f"{where}<dl>{title}<dt>Made</dt><dd>{link.created_at:%d %B %Y}</dd>{ends}<dt>State</dt><dd>{link.state}</dd></dl>"
-        f"{follow}",
+        f"{where}<dl>{title}<dt>Made</dt><dd>{link.created_at:%d %B %Y}</dd>{ends}<dt>State</dt><dd>{link.state}</dd>"
+        f"</dl>{follow}",
     )
 
 

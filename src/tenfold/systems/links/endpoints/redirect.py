@@ -7,6 +7,7 @@ from typing import Any
 
 from litestar import Controller, MediaType, Request, Response, post
 from litestar.di import NamedDependency
+from litestar.params import FromPath
 from litestar.types import Receive, Send
 
 from tenfold.platform.cache import MISSING, Cache
@@ -126,7 +127,7 @@ class VisitorEndpoints(Controller):
     async def enter(
         self,
         request: Request[Any, Any, Any],
-        code: str,
+        code: FromPath[str],
         links: NamedDependency[Links],
         limits: NamedDependency[Limits],
         recorder: NamedDependency[Recorder],

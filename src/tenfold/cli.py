@@ -1,0 +1,321 @@
+"""The `tenfold` command: parse, call, print. What a command needs is imported when it runs, so that --help is quick."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tenfold.platform.settings import Settings
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command. What the shell shall get as its status."""
+    options = _parser().parse_args(arguments)
+    from tenfold.platform.errors import TenfoldError
+
+    try:
+        options.run(options)
+    except TenfoldError as error:
+        print(f"tenfold: {error}", file=sys.stderr)
+        for field, reason in error.fields.items():
+            print(f"  {field}: {reason}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tenfold",
+        description="Ten internet-scale systems on real engines.",
+        epilog="Settings come from TENFOLD_* variables and from tenfold.toml.",
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace], None], about: str) -> argparse.ArgumentParser:
+        own = commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
+        own.set_defaults(run=run)
+        return own
+
+    def placed(own: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        own.add_argument("--data", type=Path, metavar="DIR", help="where everything is kept (TENFOLD_DATA, ./var)")
+        return own
+
+    up = placed(command("up", _up, "start everything: engines, web, workers"))
+    up.add_argument("--only", type=_names, metavar="A,B", help="the systems to run, instead of all")
+    up.add_argument("--port", type=int, help="of the web server (TENFOLD_PORT, 8080)")
+    up.add_argument("--workers", type=int, metavar="N", help="web processes")
+    placed(command("down", _down, "stop what `up` has started on the same data"))
+    placed(command("status", _status, "show what runs, and how far events have come"))
+
+    for name, run, about in (
+        ("serve", _serve, "serve the web in this process, as under systemd"),
+        ("work", _work, "consume events and run schedules in this process, as under systemd"),
+    ):
+        own = placed(command(name, run, about))
+        own.add_argument("systems", nargs="*", metavar="SYSTEM", help="instead of all")
+        if name == "serve":
+            own.add_argument("--port", type=int)
+            own.add_argument("--workers", type=int, metavar="N")
+
+    migrate = placed(command("migrate", _migrate, "bring the database up to date"))
+    migrate.add_argument("--distribute", action="store_true", help="then spread the tables over a Citus cluster")
+    demo = placed(command("demo", _demo, "make believable content, once"))
+    demo.add_argument("systems", nargs="*", metavar="SYSTEM", help="instead of all")
+
+    bench = command("bench", _bench, "measure a system's claims (in a checkout)")
+    bench.add_argument("system")
+    bench.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="arguments of the benchmark")
+    capacity = command("capacity", _capacity, "estimate the machines that a system needs")
+    capacity.add_argument("system")
+    capacity.add_argument("rest", nargs=argparse.REMAINDER, metavar="--INPUT VALUE", help="inputs, instead of defaults")
+
+    account = command("account", lambda _: account.print_help(), "create accounts and API keys")
+    kinds = account.add_subparsers(metavar="create|key", required=True)
+    create = placed(kinds.add_parser("create", help="a new account"))
+    create.set_defaults(run=_account_create)
+    create.add_argument("--name", required=True)
+    create.add_argument("--password", help="asked for when left out, which keeps it off the process list")
+    create.add_argument("--tier", choices=("free", "plus", "enterprise"), default="free")
+    key = placed(kinds.add_parser("key", help="a new API key, shown once"))
+    key.set_defaults(run=_account_key)
+    key.add_argument("--name", required=True, help="of the account")
+
+    dead = command("dead", lambda _: dead.print_help(), "events that a consumer has given up")
+    fates = dead.add_subparsers(metavar="list|replay", required=True)
+    for name, run, about in (
+        ("list", _dead_list, "show them with the reason"),
+        ("replay", _dead_replay, "give them back to their consumers"),
+    ):
+        own = placed(fates.add_parser(name, help=about))
+        own.set_defaults(run=run)
+        own.add_argument("consumer", nargs="?", help="instead of all")
+    return parser
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for name in text.split(",") if name)
+
+
+def _settings(options: argparse.Namespace) -> "Settings":
+    """What was given by argument, over variables, over the file, over what runs on the same data."""
+    from tenfold.app import chosen, load_settings
+    from tenfold.platform.supervisor import running
+
+    names = getattr(options, "only", None) or getattr(options, "systems", None)
+    given = {name: getattr(options, name, None) for name in ("data", "port", "workers")}
+    settings = load_settings(only=tuple(names) if names else None, **given)
+    chosen(settings)  # says so when there is no such system
+    return running(settings)
+
+
+def _say(text: str) -> None:
+    with suppress(BrokenPipeError):  # whoever reads may have left; what runs goes on
+        print(text, flush=True)
+
+
+def _up(options: argparse.Namespace) -> None:
+    from tenfold.app import chosen, load_settings, migrate
+    from tenfold.platform import supervisor
+
+    given = {name: getattr(options, name) for name in ("data", "only", "port", "workers")}
+    settings = load_settings(**given)
+    chosen(settings)
+
+    async def bring_up_to_date(settings: "Settings") -> str:
+        applied = await migrate(settings)
+        return f"{len(applied)} applied" if applied else "none missing"
+
+    asyncio.run(supervisor.up(settings, bring_up_to_date, _say))
+
+
+def _down(options: argparse.Namespace) -> None:
+    from tenfold.platform import supervisor
+
+    supervisor.down(_settings(options))
+    _say("Stopped.")
+
+
+def _status(options: argparse.Namespace) -> None:
+    import time
+
+    from tenfold.platform import supervisor
+
+    settings = _settings(options)
+    state = supervisor.status(settings)
+    minutes, seconds = divmod(int(time.time() - state.started_at), 60)
+    _say(f"Tenfold runs at {state.address} on {settings.data.absolute()}, for {minutes} min {seconds} s.")
+    sizes = supervisor.memory([state.pid, *(part.pid for part in state.parts)])
+    own = sum(size for pid, size in sizes.items() if pid != state.pid)
+    rows = [("supervisor", state.pid, sizes[state.pid] - own, "")]
+    rows += [(f"{part.name} {part.version}", part.pid, sizes[part.pid], part.where) for part in state.parts]
+    for name, pid, size, where in rows:
+        _say(f"  {name:<20} pid {pid:<8} {size / 1024**2:7.0f} MB  {where}".rstrip())
+    waiting, dead = asyncio.run(_events(settings))
+    for consumer in sorted({*waiting, *dead}):
+        letters = f", {dead[consumer]} dead (tenfold dead list {consumer})" if dead.get(consumer) else ""
+        _say(f"  {consumer:<20} {waiting.get(consumer, 0)} events waiting{letters}")
+
+
+async def _events(settings: "Settings") -> tuple[dict[str, int], dict[str, int]]:
+    from tenfold.platform.bus import count_dead_letters, open_bus
+
+    bus = await open_bus(settings)
+    try:
+        return await bus.backlog(), await count_dead_letters(bus)
+    finally:
+        await bus.close()
+
+
+def _serve(options: argparse.Namespace) -> None:
+    settings = _settings(options)
+    from tenfold.platform.server import serve, share_metrics
+
+    share_metrics(settings.data / "run" / "metrics-serve")
+    serve(settings)
+
+
+def _work(options: argparse.Namespace) -> None:
+    settings = _settings(options)
+    from tenfold import app
+    from tenfold.platform import telemetry
+    from tenfold.platform.server import share_metrics, until_told
+
+    share_metrics(settings.data / "run" / "metrics-work")
+    telemetry.configure(settings)
+    until_told(lambda stop: app.work(settings, stop))
+
+
+def _migrate(options: argparse.Namespace) -> None:
+    from tenfold import app
+
+    settings = _settings(options)
+    applied = asyncio.run(app.migrate(settings))
+    for migration in applied:
+        _say(f"applied {migration.owner} {migration.file}")
+    if not applied:
+        _say("The database is up to date.")
+    if options.distribute:
+        for each in asyncio.run(app.distribute(settings)):
+            _say(f"{each.table}: {'copied to all' if each.key is None else f'spread by {each.key}'}")
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from tenfold import app
+
+    async def show() -> None:
+        async for line in app.demo(_settings(options)):
+            _say(line)
+
+    asyncio.run(show())
+
+
+def _bench(options: argparse.Namespace) -> None:
+    import tenfold
+    from tenfold.platform.errors import NotFound
+
+    class NoBenchmark(NotFound):
+        """There is no benchmark of {system}: {file} is missing. Benchmarks come with the checkout, not the package."""
+
+    file = Path(tenfold.__file__).parents[2] / "bench" / f"{options.system}.py"
+    if not file.is_file():
+        raise NoBenchmark(system=options.system, file=file)
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, str(file), *options.rest])  # noqa: S606
+
+
+def _capacity(options: argparse.Namespace) -> None:
+    import inspect
+
+    from tenfold.app import SYSTEMS
+    from tenfold.platform.errors import NotFound
+
+    class NoEstimate(NotFound):
+        """There is no estimate of {system}; there are {known}."""
+
+    known = {system.name: system.capacity for system in SYSTEMS if system.capacity}
+    estimate = known.get(options.system)
+    if estimate is None:
+        raise NoEstimate(system=options.system, known=", ".join(known))
+    inputs = argparse.ArgumentParser(prog=f"tenfold capacity {options.system}")
+    for name, parameter in inspect.signature(estimate).parameters.items():
+        kind = type(parameter.default)
+        inputs.add_argument(f"--{name.replace('_', '-')}", type=kind, default=parameter.default, metavar=kind.__name__)
+    for row in estimate(**vars(inputs.parse_args(options.rest))):
+        _say(f"  {row.name:<44} {_figure(row.value):>14} {row.unit:<12} {row.formula}".rstrip())
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:,.3g}"
+
+
+def _account_create(options: argparse.Namespace) -> None:
+    from getpass import getpass
+
+    from tenfold.platform.identity.actions import create_account
+
+    password = options.password or getpass("Password: ")
+
+    async def create(settings: "Settings") -> str:
+        from tenfold.platform.runtime import open_runtime
+
+        async with open_runtime(settings) as runtime:
+            account = await create_account(runtime.identity, options.name, password, options.tier)
+            return f"{account.name} is account {account.id}, tier {account.tier}."
+
+    _say(asyncio.run(create(_settings(options))))
+
+
+def _account_key(options: argparse.Namespace) -> None:
+    from tenfold.platform.identity.actions import create_key
+
+    async def create(settings: "Settings") -> str:
+        from tenfold.platform.runtime import open_runtime
+
+        async with open_runtime(settings) as runtime:
+            return (await create_key(runtime.identity, options.name)).token
+
+    _say(asyncio.run(create(_settings(options))))
+
+
+def _dead_list(options: argparse.Namespace) -> None:
+    from tenfold.platform.bus import list_dead_letters, open_bus
+
+    async def show(settings: "Settings") -> None:
+        bus = await open_bus(settings)
+        try:
+            last = 0
+            while letters := await list_dead_letters(bus, options.consumer, after=last):
+                for letter in letters:
+                    _say(
+                        f"{letter.died_at:%Y-%m-%d %H:%M:%S}  {letter.consumer}  {letter.subject}  {letter.event_id}  "
+                        f"{letter.reason} (after {letter.attempts} attempts)"
+                    )
+                last = letters[-1].sequence
+        finally:
+            await bus.close()
+
+    asyncio.run(show(_settings(options)))
+
+
+def _dead_replay(options: argparse.Namespace) -> None:
+    from tenfold.platform.bus import open_bus, replay
+
+    async def again(settings: "Settings") -> int:
+        bus = await open_bus(settings)
+        try:
+            return await replay(bus, options.consumer)
+        finally:
+            await bus.close()
+
+    _say(f"{asyncio.run(again(_settings(options)))} given back to their consumers.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
