@@ -61,8 +61,9 @@ class House:
             "valkey": valkey,
             "nats": "ready" if runtime.bus.connected else "off",
         }
-        lost = "off" if database == "off" else "degraded"
-        status: Health = "ready" if set(engines.values()) == {"ready"} else lost
+        status: Health = "ready" if set(engines.values()) == {"ready"} else "degraded"
+        if database == "off":
+            status = "off"
         return Readiness(status, engines, dict.fromkeys(self._running, status))
 
     async def _ask_database(self) -> None:

@@ -243,7 +243,7 @@ class Dispatcher:
         self._hosts: dict[bytes, Served | None] = {}
         self._mounted: Mounted
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _live(self, receive: Receive, send: Any) -> None:
         await receive()
         try:
             async with self._open() as mounted:

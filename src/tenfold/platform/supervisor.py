@@ -52,7 +52,7 @@ class NotRunning(TenfoldError):
 
 
 class PortBusy(TenfoldError):
-    """Port {port} is in use by another program. Use another one: TENFOLD_PORT={free} make run."""
+    """Port {port} is in use by another program. Use another one: {how}."""
 
 
 class CannotListen(TenfoldError):
@@ -518,7 +518,8 @@ def _check_port(host: str, port: int) -> None:
             _bind(each, port)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                raise PortBusy(port=port, free=_free_port(hosts, port)) from None
+                free = _free_port(each, port)
+                raise PortBusy(port=port, how=f"TENFOLD_PORT={free} make run, or tenfold up --port {free}") from None
             if each == host:
                 raise CannotListen(host=host, port=port, reason=error.strerror or error) from None
 
@@ -530,9 +531,9 @@ def _bind(host: str, port: int) -> None:
         probe.bind((host, port))
 
 
-def _free_port(hosts: Sequence[str], taken: int) -> int:
-    for port in range(taken + 1, min(taken + 100, 65536)):
+def _free_port(host: str, taken: int) -> int:
+    for port in range(taken + 1, 65536):
         with suppress(OSError):
-            _bind(hosts[0], port)
+            _bind(host, port)
             return port
     return 0

@@ -62,7 +62,7 @@ class System[S]:
     front: "Callable[[S], Front] | None" = None
     #: First path segments under which the web page of the system is shown.
     pages: frozenset[str] = frozenset({"app"})
-    consumers: "Sequence[Consumer]" = ()
+    consumers: "Sequence[Consumer[Any]]" = ()
     schedules: "Sequence[Schedule]" = ()
     #: Makes believable content through the actions, once; says what it made.
     demo: Callable[[S], Awaitable[str]] | None = None

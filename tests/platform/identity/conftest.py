@@ -8,6 +8,7 @@ import httpx
 import pytest
 from litestar import Litestar
 
+from tenfold.platform.bus import open_bus
 from tenfold.platform.http import application
 from tenfold.platform.identity import Identity
 from tenfold.platform.identity.endpoints import CONTROLLERS
@@ -36,7 +37,7 @@ type Start = Callable[[], AbstractAsyncContextManager[Process]]
 
 
 @pytest.fixture
-def start(settings: Settings) -> Start:
+async def start(settings: Settings) -> AsyncIterator[Start]:
     """Starts one more process."""
 
     @asynccontextmanager
@@ -45,7 +46,10 @@ def start(settings: Settings) -> Start:
             app = application(title="Identity", controllers=CONTROLLERS, provide={}, max_body=65_536, runtime=runtime)
             yield Process(runtime.identity, app, settings.address)
 
-    return start
+    yield start
+    bus = await open_bus(settings)
+    await bus.drop()
+    await bus.close()
 
 
 @pytest.fixture

@@ -44,10 +44,8 @@ async def test_the_database_holds_neither_password_nor_token(process):
         await alice.post("/api/identity/signup", json=ALICE)
         token = alice.cookies["tenfold_session"]
     async with process.identity.db.read() as tx:
-        dump = "".join(
-            str(await tx.value(f"SELECT string_agg(t::text, ' ') FROM platform.{table} t"))
-            for table in ("account", "account_name", "session")
-        )
+        tables = ("account", "account_name", "session")
+        dump = str([await tx.value(f"SELECT string_agg(t::text, ' ') FROM platform.{table} t") for table in tables])
     assert "argon2id" in dump
     assert PASSWORD not in dump
     assert token not in dump

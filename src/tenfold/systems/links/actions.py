@@ -6,6 +6,7 @@ import io
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import msgspec
 from argon2 import PasswordHasher
@@ -199,7 +200,7 @@ def shown(links: Links, link: StoredLink, now: datetime) -> Link:
     return Link(**_fields(links, link, now))
 
 
-def _fields(links: Links, link: StoredLink, now: datetime) -> dict[str, object]:
+def _fields(links: Links, link: StoredLink, now: datetime) -> dict[str, Any]:
     return {
         "code": link.code,
         "short_url": links.short_url + link.code,

@@ -84,7 +84,7 @@ def _clicks(owner_id: int, now: datetime) -> Iterator[Click]:
                     alias,
                     hour.timestamp() + dice.random() * 3600,
                     owner_id,
-                    dice.getrandbits(14),
+                    dice.randrange(1 + int(daily * 0.8)),  # some come back the same day
                     _pick(dice, COUNTRIES),
                     _pick(dice, REFERRERS),
                     _pick(dice, AGENTS),

@@ -112,7 +112,7 @@ class Redirects:
         return await _answer(target, send)
 
 
-async def _answer(target: Target, send: Send) -> None:
+async def _answer(target: Target, send: Any) -> None:
     await send(target.answer)
     await send(_BODY)
 
