@@ -11,7 +11,8 @@ from tenfold.platform.bus import run_consumer, sweep_inbox
 from tenfold.platform.db import open_database
 from tenfold.platform.home import HomeEndpoints, House
 from tenfold.platform.http import Dispatcher, Mounted, Served, application
-from tenfold.platform.identity.endpoints import IdentityEndpoints, JwksEndpoints
+from tenfold.platform.identity.endpoints import CONTROLLERS as IDENTITY
+from tenfold.platform.identity.jobs import SCHEDULES as IDENTITY_SCHEDULES
 from tenfold.platform.jobs import run_schedules
 from tenfold.platform.migrate import Distribution, Migration
 from tenfold.platform.migrate import distribute as distribute_tables
@@ -77,8 +78,7 @@ def mounted(process: Process) -> Mounted:
         served.append(Served(system.name, app, system.front(state) if system.front else None, system.pages))
     house = House(runtime, process.systems)
     platform = application(title="Tenfold", controllers=[HomeEndpoints], provide={"house": house}, **shared)
-    doors = [IdentityEndpoints, JwksEndpoints]
-    identity = application(title="Tenfold Identity", controllers=doors, provide={}, **shared)
+    identity = application(title="Tenfold Identity", controllers=IDENTITY, provide={}, **shared)
     return Mounted(runtime, served, platform, identity)
 
 
@@ -101,6 +101,7 @@ async def work(settings: Settings, stop: asyncio.Event) -> None:
         runtime = process.runtime
         tasks.create_task(run_relay(runtime.bus, runtime.db, stop))
         tasks.create_task(run_schedules(runtime.db, [sweep_inbox], runtime, stop))
+        tasks.create_task(run_schedules(runtime.db, IDENTITY_SCHEDULES, runtime.identity, stop))
         for system, state in process.systems.values():
             tasks.create_task(run_schedules(runtime.db, system.schedules, state, stop))
             for consumer in system.consumers:

@@ -164,10 +164,13 @@ def _status(options: argparse.Namespace) -> None:
 
 
 async def _events(settings: "Settings") -> tuple[dict[str, int], dict[str, int]]:
+    from tenfold.app import SYSTEMS
     from tenfold.platform.bus import count_dead_letters, open_bus
 
     bus = await open_bus(settings)
     try:
+        for system in SYSTEMS:
+            await bus.ensure_stream(system.name)
         return await bus.backlog(), await count_dead_letters(bus)
     finally:
         await bus.close()

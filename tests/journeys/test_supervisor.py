@@ -83,8 +83,8 @@ async def test_a_killed_supervisor_leaves_nothing_running_and_nothing_lost(house
     status, output = await house.run("account", "key", "--name", "alice")
     assert status == 0, output
     async with httpx.AsyncClient(base_url=house.url) as client:
-        answer = await client.get("/api/identity/account", headers={"Authorization": f"Bearer {output.strip()}"})
-    assert answer.json()["name"] == "alice"
+        answer = await client.get("/api/identity/me", headers={"Authorization": f"Bearer {output.strip()}"})
+    assert answer.json()["account"]["name"] == "alice"
 
     await house.tell(signal.SIGKILL)
     await house.until(lambda: not house.processes(), 10)

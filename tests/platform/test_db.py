@@ -37,10 +37,13 @@ async def test_what_waits_for_the_commit_is_not_done_when_it_fails(db: Database)
     async def note() -> None:
         done.append("after commit")
 
-    with pytest.raises(ZeroDivisionError):
+    async def fail() -> None:
         async with db.transaction() as tx:
             tx.after_commit(note)
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
     assert done == []
     async with db.transaction() as tx:
         tx.after_commit(note)

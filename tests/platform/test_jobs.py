@@ -138,7 +138,8 @@ async def test_the_lease_of_a_dead_process_ends(db: Database) -> None:
     async with db.transaction() as tx:
         lease_until = await tx.value("""
             INSERT INTO platform.schedule (name, due_at, holder, lease_until)
-            VALUES ('tests-orphan', now(), 'one that was killed', now() + interval '0.3 seconds') RETURNING lease_until""")
+            VALUES ('tests-orphan', now(), 'one that was killed', now() + interval '0.3 seconds')
+            RETURNING lease_until""")
     ran: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     @schedule(every=60, name="tests-orphan")

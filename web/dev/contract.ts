@@ -237,7 +237,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, path: 
     return me;
   };
 
-  if (path === 'readyz') return json(200, { status: 'ready' });
+  if (path === 'readyz') return json(200, { status: 'ready', engines: { postgres: 'ready', valkey: 'ready', nats: 'ready' }, systems: { links: 'ready' } });
   if (path === 'api/systems') {
     const day = stats([...links.values()], '24h');
     return json(200, [

@@ -1,4 +1,4 @@
-"""64-bit ids that sort by time: 41 bits of milliseconds, 10 of worker, 12 of sequence (63 in all, so never negative)."""
+"""64-bit ids that sort by time: 41 bits of milliseconds, 10 of worker, 12 of sequence; 63 in all, so not negative."""
 
 import time
 

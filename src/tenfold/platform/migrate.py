@@ -1,4 +1,4 @@
-"""Migrations: plain SQL files in order, under one lock, with timeouts. Comments beside the DDL say how to distribute."""
+"""Migrations: plain SQL files in order, under a lock, with timeouts. Comments beside the DDL say how to distribute."""
 
 import hashlib
 import re

@@ -11,7 +11,7 @@ class Proxies:
         self._trusted = [ip_network(network) for network in trusted]
 
     def visitor(self, peer: str, forwarded: bytes) -> str:
-        """The address of the visitor: the last in the chain that no proxy of ours has; what isn't an address ends it."""
+        """The address of the visitor: the last in the chain that no proxy of ours has. What is no address ends it."""
         if not forwarded or not self._is_ours(peer):
             return peer
         for part in reversed(forwarded[-1000:].decode("latin-1").split(",")):

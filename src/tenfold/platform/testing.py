@@ -1,4 +1,4 @@
-"""Fixtures for tests: the real engines booted once, and for each test a database, a Valkey prefix and streams of its own."""
+"""For tests: the real engines booted once, and for each test a database, a Valkey prefix and streams of its own."""
 
 import asyncio
 import itertools
@@ -14,6 +14,7 @@ from pathlib import Path
 import asyncpg
 import msgspec
 
+from tenfold.platform.bus import open_bus
 from tenfold.platform.db import Database, open_database
 from tenfold.platform.engines import Nats, Postgres, Valkey
 from tenfold.platform.migrate import migrate
@@ -79,11 +80,16 @@ def _name_of(url: str) -> str:
     return url.partition("?")[0].rpartition("/")[2]
 
 
+def _open_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="tenfold-"))
+    folder.chmod(0o755)  # PostgreSQL runs as another user when we are root
+    return folder
+
+
 @asynccontextmanager
 async def booted_engines() -> AsyncIterator[Engines]:
     """Start the three engines in a folder that is removed afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="tenfold-"))
-    folder.chmod(0o755)  # PostgreSQL runs as another user when we are root
+    folder = await asyncio.to_thread(_open_folder)
     password = secrets.token_urlsafe(12)
     engines = Engines(
         Postgres(folder / "postgres", password), Valkey(folder / "valkey", password), Nats(folder / "nats", password)
@@ -102,7 +108,11 @@ async def fresh_settings(engines: Engines, packages: Sequence[str] = (PLATFORM,)
     """Settings with a database of their own, and a namespace that nobody else uses in Valkey and NATS."""
     url = await engines.database(packages)
     namespace = f"t{os.getpid()}x{next(_numbers)}"
-    yield msgspec.structs.replace(engines.settings(database_url=Secret(url)), namespace=namespace)
+    settings = msgspec.structs.replace(engines.settings(database_url=Secret(url)), namespace=namespace)
+    yield settings
+    bus = await open_bus(settings)
+    await bus.drop()  # else the server's memory fills with streams of tests long over
+    await bus.close()
     await engines.drop(url)
 
 

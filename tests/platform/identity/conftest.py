@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
+import msgspec
 import pytest
 from litestar import Litestar
 
@@ -33,16 +34,16 @@ class Process:
         )
 
 
-type Start = Callable[[], AbstractAsyncContextManager[Process]]
+type Start = Callable[..., AbstractAsyncContextManager[Process]]
 
 
 @pytest.fixture
 async def start(settings: Settings) -> AsyncIterator[Start]:
-    """Starts one more process."""
+    """Starts one more process, with other settings if there are any."""
 
     @asynccontextmanager
-    async def start() -> AsyncIterator[Process]:
-        async with open_runtime(settings) as runtime:
+    async def start(**others: object) -> AsyncIterator[Process]:
+        async with open_runtime(msgspec.structs.replace(settings, **others)) as runtime:
             app = application(title="Identity", controllers=CONTROLLERS, provide={}, max_body=65_536, runtime=runtime)
             yield Process(runtime.identity, app, settings.address)
 

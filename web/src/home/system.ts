@@ -15,3 +15,9 @@ export interface System {
   url: string;
   figures: readonly Figure[];
 }
+
+/** The whole house as GET /readyz tells of it. */
+export interface Readiness {
+  status: System['state'];
+  engines: Readonly<Record<string, System['state']>>;
+}

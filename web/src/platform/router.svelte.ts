@@ -1,5 +1,5 @@
 /** The address bar as state, and links that change it without loading the shell again. */
-import { flushSync, type Component } from 'svelte';
+import { untrack, type Component } from 'svelte';
 import { home, shared, systems, type SystemEntry } from '../systems';
 import { bareHost, locate, match, type Match, type Place } from './route';
 
@@ -42,24 +42,27 @@ class Router {
   }
 
   go(href: string, { replace = false } = {}): void {
-    const url = new URL(href, this.url);
-    if (url.origin !== this.url.origin || !find(url)) {
+    // Effects call this too; they mustn't run again because the address changed.
+    const here = untrack(() => this.url);
+    const url = new URL(href, here);
+    if (url.origin !== here.origin || !find(url)) {
       window.location.assign(url);
       return;
     }
     history[replace ? 'replaceState' : 'pushState'](null, '', url);
-    flushSync(() => (this.url = url));
+    this.url = url;
     if (!replace) window.scrollTo({ top: 0, behavior: 'instant' });
   }
 
   /** Keeps the query of a page in step with its filters, without a new entry in the history. */
   setQuery(query: Record<string, string>): void {
-    const url = new URL(this.url);
+    const here = untrack(() => this.url);
+    const url = new URL(here);
     for (const [name, value] of Object.entries(query)) {
       if (value) url.searchParams.set(name, value);
       else url.searchParams.delete(name);
     }
-    if (url.href !== this.url.href) this.go(url.href, { replace: true });
+    if (url.href !== here.href) this.go(url.href, { replace: true });
   }
 
   /** Takes over plain clicks on links to pages; everything else is the browser's. */

@@ -94,7 +94,7 @@ class Bus:
         acks = await self.publish_messages(messages)
         for ack in acks:
             if ack.error is not None:
-                raise Unavailable(part=f"The event bus ({ack.error.description})")
+                raise refused(ack.error.description)
         return sum(not ack.duplicate for ack in acks)
 
     async def publish_messages(self, messages: Sequence[Message]) -> list[Ack]:
@@ -111,12 +111,14 @@ class Bus:
         key, publishing = self.new_id(), Publishing(len(messages))
         self._publishing[key] = publishing
         try:
-            with suppress(TimeoutError), _outages():
+            # What can't be sent is not acknowledged either, and the acknowledgements tell.
+            with suppress(TimeoutError, nats.errors.Error):
+                for index, message in enumerate(messages):
+                    headers = {Header.MSG_ID.value: message.id, **message.headers}
+                    reply = f"{self._acks_to}.{key}.{index}"
+                    await self.client.publish(self.subject(message.subject), message.data, reply, headers)
+                # Only here: the client swallows a cancellation that meets it while it sends.
                 async with asyncio.timeout(PUBLISH_TIMEOUT):
-                    for index, message in enumerate(messages):
-                        headers = {Header.MSG_ID.value: message.id, **message.headers}
-                        reply = f"{self._acks_to}.{key}.{index}"
-                        await self.client.publish(self.subject(message.subject), message.data, reply, headers)
                     await publishing.done
         finally:
             del self._publishing[key]
@@ -160,7 +162,7 @@ class Bus:
             except APIError as error:
                 config.max_bytes = (config.max_bytes or 0) // 2
                 if error.err_code not in (_NO_STORAGE, _NO_MEMORY) or config.max_bytes < 1024 * 1024:
-                    raise Unavailable(part=f"The event bus ({error.description})") from error
+                    raise refused(error.description) from error
                 log.warning("stream_gets_less", stream=config.name, max_bytes=config.max_bytes)
             except nats.errors.Error as error:
                 raise Unavailable(part="The event bus") from error
@@ -185,7 +187,7 @@ class Bus:
             await self._js.add_consumer(self.stream(system), config)
         except APIError as error:
             self._streams.discard(system)
-            raise Unavailable(part=f"The event bus ({error.description})") from error
+            raise refused(error.description) from error
         except nats.errors.Error as error:
             raise Unavailable(part="The event bus") from error
 
@@ -335,6 +337,7 @@ class Bus:
             reconnect_time_wait=1,
             reconnect_to_server_handler=_next_server,
             ping_interval=10,
+            flush_timeout=PUBLISH_TIMEOUT,
             error_cb=self._failed,
             disconnected_cb=self._disconnected,
             reconnected_cb=self._reconnected,
@@ -375,6 +378,12 @@ async def unsubscribe(subscription: Subscription) -> None:
     """End a subscription, whatever state the connection is in."""
     with suppress(nats.errors.Error):
         await subscription.unsubscribe()
+
+
+def refused(reason: str | None) -> Unavailable:
+    """What to raise when the server is there and says no. The reason is for the log; a stranger has no use for it."""
+    log.error("nats_refused", reason=reason)
+    return Unavailable(part="The event bus")
 
 
 @contextmanager

@@ -124,7 +124,8 @@ def consumer(
     others. A process that holds events without a sign of life for `ack_wait` seconds loses them to another one; a
     transaction may take `timeout` seconds. An event that fails comes back after `backoff` seconds (first failure,
     second ...; the last one repeats), and after `attempts` failures it goes to the dead letters. While one waits, those
-    behind it go ahead: order holds only as long as nothing fails and one process consumes.
+    behind it go ahead: order holds only as long as nothing fails and one process consumes. A handler that raises
+    Unavailable says that something it needs is away: it is called again with the same events until that is back.
 
     A consumer that is new begins with the oldest event in the stream. Its name is how the server and the inbox know it
     again: renaming it makes a new one.
@@ -188,6 +189,7 @@ class _Work:
         self._stop = stop
         self._pull = pull
         self._decode = msgspec.json.Decoder(consumer.event).decode
+        self._outages = 0  # in a row
 
     async def handle(self, deliveries: Sequence[Delivery]) -> None:
         """Handle new events together, and those that failed before apart from them."""
@@ -219,7 +221,7 @@ class _Work:
             await self._pull.ack(deliveries)
 
     async def _commit(self, deliveries: Sequence[Delivery]) -> bool:
-        """Handle them in one transaction. False when the database was away. Raises what the handler raises."""
+        """Handle them in one transaction. False when what that needs was away. Raises what the handler raises."""
         counts = self._consumer.counts
         try:
             async with asyncio.timeout(self._consumer.timeout), self._db.transaction() as tx:
@@ -227,32 +229,31 @@ class _Work:
                 if fresh:
                     events = [self._decode(delivery.message.data) for delivery in fresh]
                     await self._consumer(tx, events, self._state)
-        except Exception:
-            # Whose fault was it? The database itself knows best.
-            if await self._database_answers():
+        except Exception as error:
+            # Whose fault was it? If not the handler's word, the database itself knows best.
+            if not isinstance(error, Unavailable) and await self._database_answers():
                 raise
+            await self._sit_out(error)
             return False
+        self._outages = 0
         counts.processed += len(fresh)
         counts.duplicates += len(deliveries) - len(fresh)
         counts.lag = time.time() - min(delivery.stored_at for delivery in deliveries)
         return True
 
     async def _database_answers(self) -> bool:
-        """Whether the database answers at once; if not, waits until it does or `stop` is set."""
-        outages = 0
-        while True:
-            try:
-                async with self._db.read(fresh=True) as tx:
-                    await tx.value("SELECT 1")
-            except OUTAGES:
-                outages += 1
-                if outages == 1:
-                    log.warning("consumer_waits", consumer=self._consumer.name, error="the database is away")
-                if self._stop.is_set():
-                    return False
-                await pause(self._stop, min(0.1 * 2**outages, 5.0))
-            else:
-                return outages == 0
+        try:
+            async with self._db.read(fresh=True) as tx:
+                await tx.value("SELECT 1")
+        except OUTAGES:
+            return False
+        return True
+
+    async def _sit_out(self, error: Exception) -> None:
+        self._outages += 1
+        if self._outages == 1:
+            log.warning("consumer_waits", consumer=self._consumer.name, error=str(error))
+        await pause(self._stop, min(0.1 * 2**self._outages, 5.0))
 
     async def _failed(self, delivery: Delivery, error: Exception) -> None:
         consumer = self._consumer

@@ -6,11 +6,10 @@ from datetime import datetime
 import msgspec
 from nats.js.api import DiscardPolicy, StorageType, StreamConfig
 
-from tenfold.platform.bus.connection import Bus
+from tenfold.platform.bus.connection import Bus, refused
 from tenfold.platform.bus.events import REPLAY, system_of
 from tenfold.platform.bus.messages import EVENT_ID, Message, Stored
 from tenfold.platform.bus.pull import Delivery
-from tenfold.platform.errors import Unavailable
 
 #: The stream. No system's name begins with an underscore.
 DEAD = "_dead"
@@ -50,7 +49,7 @@ async def bury(bus: Bus, consumer: str, delivery: Delivery, error: Exception) ->
     letter = Message(subject, delivery.message.data, f"{consumer}:{delivery.sequence}", headers)
     [ack] = await bus.publish_messages([letter])
     if ack.error is not None:
-        raise Unavailable(part=f"The event bus ({ack.error.description})")
+        raise refused(ack.error.description)
 
 
 def _origin(bus: Bus, delivery: Delivery) -> str:
@@ -111,7 +110,7 @@ async def replay(bus: Bus, consumer: str | None = None) -> int:
         ]
         for letter, ack in zip(letters, await bus.publish_messages(again), strict=True):
             if ack.error is not None:
-                raise Unavailable(part=f"The event bus ({ack.error.description})")
+                raise refused(ack.error.description)
             await bus.delete_stored(DEAD, letter.sequence)
         last, count = letters[-1].sequence, count + len(letters)
     return count

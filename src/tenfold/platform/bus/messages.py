@@ -46,7 +46,7 @@ class Publishing:
     __slots__ = ("_left", "acks", "done")
 
     def __init__(self, count: int) -> None:
-        self.acks: list[Ack] = [Ack(error=ApiError("no acknowledgement in time"))] * count
+        self.acks: list[Ack] = [Ack(error=ApiError("not acknowledged"))] * count
         self.done = asyncio.get_running_loop().create_future()
         self._left = count
 

@@ -31,19 +31,17 @@ COUNTRIES = (("US", 30), ("DE", 14), ("IN", 13), ("GB", 8), ("BR", 7), ("FR", 6)
              ("PL", 3), ("NG", 2), ("KR", 2))  # fmt: skip
 REFERRERS = (("", 40), ("news.ycombinator.com", 18), ("google.com", 16), ("github.com", 9), ("reddit.com", 7),
              ("lobste.rs", 5), ("linkedin.com", 5))  # fmt: skip
+_CHROME = "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0"
+_SAFARI = "AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6"
 AGENTS = (
-    ("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 "
-     "Safari/537.36", 34),
-    (("Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 "
-     "Mobile/15E148 Safari/604.1"), 22),
-    (("Mozilla/5.0 (Linux; Android 16; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile "
-     "Safari/537.36"), 16),
-    (("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 "
-     "Safari/605.1.15"), 12),
+    (f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {_CHROME} Safari/537.36", 34),
+    (f"Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) {_SAFARI} Mobile/15E148 Safari/604.1", 22),
+    (f"Mozilla/5.0 (Linux; Android 16; Pixel 9) {_CHROME} Mobile Safari/537.36", 16),
+    (f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) {_SAFARI} Safari/605.1.15", 12),
     ("Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0", 9),
     ("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", 4),
     ("Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)", 3),
-)  # fmt: skip
+)
 DAYS = 30
 
 

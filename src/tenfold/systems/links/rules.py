@@ -340,8 +340,8 @@ def rollup(
     """Add clicks up by link and hour, in all and by each dimension's values; also by owner and over everything.
 
     People's clicks and bots' are apart, and only people's are broken down. `new_visits` are those of `first_visits`
-    that were not known before. `admit(code, hour, dimension, value)` says whether a value gets a row of its own or counts
-    among OTHERS: a stranger chooses referrers, and must not choose how many rows there are.
+    that were not known before. `admit(code, hour, dimension, value)` says whether a value gets a row of its own or
+    counts among OTHERS: a stranger chooses referrers, and must not choose how many rows there are.
     """
     rows: dict[RowKey, Row] = {}
 
