@@ -284,22 +284,29 @@ async def test_keys_may_be_numbers(shelf: Shelf):
     await cache.close()
 
 
-async def test_without_valkey_the_loader_answers_and_changes_are_spread_later(tmp_path: Path):
+@pytest.fixture
+async def own_valkey(tmp_path: Path) -> AsyncIterator[Valkey]:
+    """A server of one's own, to be stopped."""
     valkey = Valkey(tmp_path / "valkey", secrets.token_urlsafe(12))
     await valkey.start()
-    shelf = Shelf(await open_hot(Settings(valkey_url=Secret(valkey.url)), "test"))
+    yield valkey
+    await valkey.stop()
+
+
+async def test_without_valkey_the_loader_answers_and_changes_are_spread_later(own_valkey: Valkey):
+    shelf = Shelf(await open_hot(Settings(valkey_url=Secret(own_valkey.url)), "test"))
     here, there = shelf.cache(), shelf.cache()
     shelf.pages["a"] = Page("old")
     await there.get("a")
     assert await shelf.shared("a") == msgspec.msgpack.encode(Page("old"))
-    await valkey.stop()
+    await own_valkey.stop()
     for n in range(TRIES):
         shelf.pages[str(n)] = Page(str(n))
         assert await here.get(str(n)) == Page(str(n))
     shelf.pages["a"] = Page("new")
     await here.invalidate(["a"])
     assert await there.get("a") == Page("new"), "the broadcast came through"
-    await valkey.start()  # with the old value, from its append-only file
+    await own_valkey.start()  # with the old value, from its append-only file
 
     async with asyncio.timeout(20):
         while True:
@@ -313,7 +320,6 @@ async def test_without_valkey_the_loader_answers_and_changes_are_spread_later(tm
         assert await cache.get("a") == Page("new")
         await cache.close()
     await shelf.hot.close()
-    await valkey.stop()
 
 
 async def test_without_the_bus_a_change_is_spread_later(shelf: Shelf, monkeypatch: pytest.MonkeyPatch):

@@ -247,13 +247,20 @@ def test_limits_that_make_no_sense(name: str, rates: dict[str, Rate | str]):
         Limit(name, rates)
 
 
-async def test_without_valkey_each_process_limits_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture
+async def own_valkey(tmp_path: Path) -> AsyncIterator[Valkey]:
+    """A server of one's own, to be stopped."""
     valkey = Valkey(tmp_path / "valkey", secrets.token_urlsafe(12))
     await valkey.start()
-    hot = await open_hot(Settings(valkey_url=Secret(valkey.url)), "test")
+    yield valkey
+    await valkey.stop()
+
+
+async def test_without_valkey_each_process_limits_by_itself(own_valkey: Valkey, monkeypatch: pytest.MonkeyPatch):
+    hot = await open_hot(Settings(valkey_url=Secret(own_valkey.url)), "test")
     limits = Limits(hot, Settings())
     await limits.take(CREATE, "somebody", cost=10)
-    await valkey.stop()
+    await own_valkey.stop()
     taken = [(await limits.take([CREATE, READ], "somebody")).buckets[1].remaining for _ in range(TRIES)]
     assert (taken, limits.unshared) == ([2, 1, 0], TRIES)
     with pytest.raises(TooManyRequests):

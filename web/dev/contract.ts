@@ -353,12 +353,12 @@ async function answer(request: IncomingMessage, response: ServerResponse, path: 
     response.writeHead(200, { 'content-type': 'image/svg+xml' }).end(picture(link.short_url));
     return;
   }
-  if (link.owner !== needed()) throw new Refused(404, 'link_not_found', `There is no link ${name}.`);
+  if (link.owner && link.owner !== needed()) throw new Refused(404, 'link_not_found', `There is no link ${name}.`);
   if (what === 'stats') return json(200, stats([link], (query.get('period') ?? '24h') as Stats['period']));
   if (what === 'live') {
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
     response.write(': welcome\n\n');
-    const hear = (click: Click, id: number): void => void response.write(`id: ${id}\nevent: click\ndata: ${JSON.stringify(click)}\n\n`);
+    const hear = (click: Click, id: number): void => void response.write(`id: ${id}\ndata: ${JSON.stringify(click)}\n\n`);
     const own = listeners.get(link.code) ?? new Set();
     listeners.set(link.code, own.add(hear));
     request.on('close', () => own.delete(hear));

@@ -47,6 +47,8 @@ interface Handlers {
 }
 
 const LONGEST_WAIT = 20_000;
+/** Milliseconds without a byte, heartbeats included, after which a connection counts as dead. */
+const SILENCE = 60_000;
 
 /**
  * Listens until the returned function is called. A hidden tab lets go of its connection, because browsers allow six to
@@ -83,7 +85,8 @@ export function listen(path: string, { onEvent, onState }: Handlers): () => void
         onState?.('open');
         const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
         for (;;) {
-          const { done, value } = await reader.read();
+          const silence = setTimeout(() => void reader.cancel(), SILENCE);
+          const { done, value } = await reader.read().finally(() => clearTimeout(silence));
           if (done) break;
           for (const event of parser.push(value)) {
             if (event.id) last = event.id;

@@ -28,7 +28,7 @@ export const EXPIRIES: readonly { value: string; label: string }[] = [
 ];
 
 export const REDIRECT_LABELS: Record<Redirect, string> = {
-  301: '301 moved for good (browsers remember it)',
+  301: '301 permanent (browsers may skip us for a while)',
   302: '302 found (every click is counted)',
   303: '303 see other',
   307: '307 temporary, keeps the method',

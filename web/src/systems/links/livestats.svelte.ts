@@ -51,7 +51,9 @@ export class LiveStats {
     return listen(this.#api.liveUrl(this.#code), {
       onState: (state) => (this.live = state),
       onEvent: ({ event, id, data }) => {
-        if (event === 'click') this.#hear(JSON.parse(data) as Click, id);
+        // The server lost track of what we missed: its statistics know.
+        if (event === 'resync') void this.#load();
+        else this.#hear(JSON.parse(data) as Click, id);
       },
     });
   }

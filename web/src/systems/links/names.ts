@@ -15,6 +15,7 @@ const EMPTY: Record<Kind, string> = {
 
 export function nameOf(kind: Kind, value: string): string {
   if (value === '') return EMPTY[kind];
+  if (value === '~') return 'All others';
   if (kind === 'country') return country(value);
   return kind === 'device' ? value.charAt(0).toUpperCase() + value.slice(1) : value;
 }
@@ -24,7 +25,7 @@ export const barsOf = (kind: Kind, shares: readonly Share[]): Bar[] =>
     key: value || '-',
     label: nameOf(kind, value),
     count: clicks,
-    ...(kind === 'country' && { chip: value || '··' }),
+    ...(kind === 'country' && { chip: /^[A-Z]{2}$/.test(value) ? value : '··' }),
   }));
 
 /** What it was opened with: `Firefox on Linux`. */
