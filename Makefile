@@ -68,7 +68,7 @@ $(INSTALLED): $(MADE) requirements.lock pyproject.toml
 	@$(PIP) install --no-deps --editable .
 	@touch $@
 
-$(MODULES): web/package.json web/package-lock.json $(INSTALLED)
+$(MODULES): web/package.json web/package-lock.json | $(INSTALLED)
 	@PATH="$(CURDIR)/$(BIN):$$PATH"; { $(NODE_FITS); } >/dev/null 2>&1 || \
 		{ echo "Installing Node"; $(PIP) install '$(NODE_WHEEL)'; }
 	@echo "Installing web packages"

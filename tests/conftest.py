@@ -1,13 +1,18 @@
 """Fixtures of all tests: the real engines, and the whole product in this process with data of its own."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
+from granian.constants import HTTPModes, Interfaces
+from granian.server.embed import Server
 
 from tenfold.app import Process, mounted, open_process, packages
 from tenfold.platform.bus import Consumer, Event
@@ -60,11 +65,13 @@ class Stack:
     def state(self, system: str) -> Any:
         return self.process.systems[system][1]
 
-    async def client(self, *, key: str | None = None, host: str = "localhost:8080") -> httpx.AsyncClient:
+    async def client(
+        self, *, key: str | None = None, host: str = "localhost:8080", ip: str = "203.0.113.7"
+    ) -> httpx.AsyncClient:
         """A client of the whole product; with an API key it is signed in."""
         return await self._clients.enter_async_context(
             httpx.AsyncClient(
-                transport=httpx.ASGITransport(self.dispatcher, client=("203.0.113.7", 4711)),
+                transport=httpx.ASGITransport(self.dispatcher, client=(ip, 4711)),
                 base_url=f"http://{host}",
                 headers={"authorization": f"Bearer {key}"} if key else {},
             )
@@ -93,23 +100,61 @@ class Stack:
         async with self.db.read(fresh=True) as tx:
             return await tx.value(sql, *args)
 
+    def beside(self) -> AbstractAsyncContextManager["Stack"]:
+        """A second process of the same product."""
+        return open_stack(self.settings)
+
+    @asynccontextmanager
+    async def served(self) -> AsyncIterator[str]:
+        """The real web server in front of this process. Its address."""
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        server = Server(
+            self.dispatcher, port=port, interface=Interfaces.ASGINL, http=HTTPModes.http1, log_enabled=False
+        )
+        serving = asyncio.create_task(server.serve())
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                    break
+                except ConnectionRefusedError:
+                    await asyncio.sleep(0.01)
+        writer.close()
+        yield f"http://127.0.0.1:{port}"
+        server.stop()
+        await serving
+
 
 @asynccontextmanager
-async def open_stack(engines: Engines, **overrides: Any) -> AsyncIterator[Stack]:
-    async with fresh_settings(engines, packages()) as fresh:
-        settings = msgspec.structs.replace(fresh, **overrides)
-        async with open_process(settings) as process:
-            dispatcher = Dispatcher(lambda: None, observe=lambda *_: None)  # type: ignore[arg-type, return-value]
-            dispatcher.mount(mounted(process))
-            stack = Stack(settings, process, dispatcher)
-            async with stack._clients:
-                yield stack
+async def open_stack(settings: Settings) -> AsyncIterator[Stack]:
+    async with open_process(settings) as process:
+        dispatcher = Dispatcher(lambda: None)  # type: ignore[arg-type, return-value]
+        dispatcher.mount(mounted(process))
+        stack = Stack(settings, process, dispatcher)
+        async with stack._clients:
+            yield stack
+
+
+@asynccontextmanager
+async def fresh_stack(engines: Engines, **overrides: Any) -> AsyncIterator[Stack]:
+    async with (
+        fresh_settings(engines, packages()) as fresh,
+        open_stack(msgspec.structs.replace(fresh, **overrides)) as stack,
+    ):
+        yield stack
 
 
 @pytest.fixture
 async def stack(engines: Engines) -> AsyncIterator[Stack]:
-    async with open_stack(engines) as stack:
+    async with fresh_stack(engines) as stack:
         yield stack
+
+
+@pytest.fixture
+def stack_with(engines: Engines) -> Callable[..., AbstractAsyncContextManager[Stack]]:
+    """Opens a stack with other settings than the usual ones."""
+    return partial(fresh_stack, engines)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tenfold.platform.jobs import run_schedules
 from tenfold.platform.migrate import Distribution, Migration
 from tenfold.platform.migrate import distribute as distribute_tables
 from tenfold.platform.migrate import migrate as apply_migrations
-from tenfold.platform.outbox import run_relay
+from tenfold.platform.outbox import Relayed, run_relay
 from tenfold.platform.runtime import Runtime, open_runtime
 from tenfold.platform.settings import BadSettings, Settings
 from tenfold.platform.settings import load as load_from
@@ -59,6 +59,7 @@ class Process:
 async def open_process(settings: Settings) -> AsyncIterator[Process]:
     """Open the platform and start the chosen systems; stop them in the opposite order. Raises Unavailable."""
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(telemetry.running())
         runtime = await stack.enter_async_context(open_runtime(settings))
         started = {
             system.name: (system, await stack.enter_async_context(system.start(runtime))) for system in chosen(settings)
@@ -92,19 +93,25 @@ def create() -> Dispatcher:
         async with open_process(settings) as process:
             yield mounted(process)
 
-    return Dispatcher(opened, observe=telemetry.observe_request)
+    return Dispatcher(opened)
 
 
 async def work(settings: Settings, stop: asyncio.Event) -> None:
     """Consume events, relay the outbox and run schedules until told to stop; what is under way is finished."""
     async with open_process(settings) as process, asyncio.TaskGroup() as tasks:
         runtime = process.runtime
-        tasks.create_task(run_relay(runtime.bus, runtime.db, stop))
+        relayed = Relayed()
+        telemetry.watch("outbox", relayed, counters="published duplicates refused")
+        tasks.create_task(run_relay(runtime.bus, runtime.db, stop, relayed))
         tasks.create_task(run_schedules(runtime.db, [sweep_inbox], runtime, stop))
         tasks.create_task(run_schedules(runtime.db, IDENTITY_SCHEDULES, runtime.identity, stop))
         for system, state in process.systems.values():
             tasks.create_task(run_schedules(runtime.db, system.schedules, state, stop))
+            for schedule in system.schedules:
+                telemetry.watch("schedule", schedule.runs, counters="succeeded failed", schedule=schedule.name)
             for consumer in system.consumers:
+                counted = "processed duplicates redelivered failed dead"
+                telemetry.watch("consumer", consumer.counts, counters=counted, gauges="lag", consumer=consumer.name)
                 tasks.create_task(run_consumer(runtime.bus, runtime.db, consumer, state, stop))
 
 

@@ -61,6 +61,9 @@ class Cache[K: str | int, V: msgspec.Struct]:
     the room of the values nor Valkey.
     """
 
+    #: For telemetry.
+    COUNTERS = "hits absent_hits misses shared_hits loads coalesced evictions"
+
     def __init__(
         self,
         name: str,

@@ -9,6 +9,7 @@ import msgspec
 
 from tenfold.platform.errors import TenfoldError, Unavailable
 from tenfold.platform.settings import Settings
+from tenfold.platform.telemetry import span
 
 #: What a broken or starting server raises; a request answers 503 then, a worker backs off.
 DATABASE_DOWN: tuple[type[Exception], ...] = (
@@ -98,17 +99,19 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:
         """A read-committed transaction on the primary. Raises Unavailable while there is no server."""
-        async with _connection(self._primary) as connection:
-            tx = Tx(connection)
-            async with connection.transaction():
-                yield tx
+        with span("db.transaction"):
+            async with _connection(self._primary) as connection:
+                tx = Tx(connection)
+                async with connection.transaction():
+                    yield tx
         await tx._committed()
 
     @asynccontextmanager
     async def read(self, *, fresh: bool = False) -> AsyncIterator[Tx]:
         """A connection in autocommit, for reads: on the replica unless they must be fresh."""
-        async with _connection(self._primary if fresh else self._replica) as connection:
-            yield Tx(connection)
+        with span("db.read"):
+            async with _connection(self._primary if fresh else self._replica) as connection:
+                yield Tx(connection)
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Tx]:

@@ -1,7 +1,6 @@
 """HTTP: one Litestar application a system, errors as RFC 9457, and the thin dispatcher in front of them."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
@@ -17,11 +16,12 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, OpenAPIType, Reference, Schema
 from litestar.response import Stream
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from tenfold.platform.errors import BadRequest, Invalid, TenfoldError
 from tenfold.platform.identity import Principal
 from tenfold.platform.runtime import Runtime
+from tenfold.platform.telemetry import traced
 
 log = structlog.get_logger(__name__)
 
@@ -230,14 +230,8 @@ class Dispatcher:
     here. `open` is entered when the server starts the process and left when it ends it.
     """
 
-    def __init__(
-        self,
-        open: Callable[[], AbstractAsyncContextManager[Mounted]],
-        *,
-        observe: Callable[[str, str, str, int, float], None],
-    ) -> None:
+    def __init__(self, open: Callable[[], AbstractAsyncContextManager[Mounted]]) -> None:
         self._open = open
-        self._observe = observe
         self._page = shell_page()
         self._served: dict[str, Served] = {}
         self._hosts: dict[bytes, Served | None] = {}
@@ -309,21 +303,7 @@ class Dispatcher:
             scope = {**scope, "path": path, "raw_path": path.encode()}
         if scope["type"] != "http":
             return await app(scope, receive, send)
-        began = time.perf_counter()
-        status = 500
-
-        async def observed(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await app(scope, receive, observed)
-        finally:
-            route = scope.get("path_template") or "other"
-            self._observe(own, scope["method"], route, status, time.perf_counter() - began)
-        return None
+        return await traced(app, own, scope, headers, receive, send)
 
     def _by_host(self, host: bytes) -> Served | None:
         label, dot, _ = host.decode("latin-1").lower().partition(".")

@@ -69,7 +69,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     namespace: str = "tenfold"
     #: How long events stay replayable, in seconds, and how much disk they may take, in bytes, a system.
     events_max_age: int = 3 * 24 * 3600
-    events_max_bytes: int = 8 * 1024**3
+    events_max_bytes: int = 1024**3
     #: Where traces go (OTLP over HTTP); None: no traces.
     otlp_endpoint: str | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -21,6 +21,7 @@ from tenfold.platform.bus.events import Event, encode, system_of
 from tenfold.platform.bus.messages import Ack, ApiError, Message, Publishing, Stored, decode_ack
 from tenfold.platform.errors import Unavailable
 from tenfold.platform.settings import Settings
+from tenfold.platform.telemetry import span, trace_headers
 
 log = structlog.get_logger(__name__)
 
@@ -90,8 +91,12 @@ class Bus:
         Raises Unavailable unless all are stored; with the same ids it is safe to try all again.
         """
         ids = ids or [self.new_id() for _ in events]
-        messages = [Message(event.subject, encode(event), each) for event, each in zip(events, ids, strict=True)]
-        acks = await self.publish_messages(messages)
+        with span("bus.publish"):
+            trace = trace_headers()
+            messages = [
+                Message(event.subject, encode(event), each, trace) for event, each in zip(events, ids, strict=True)
+            ]
+            acks = await self.publish_messages(messages)
         for ack in acks:
             if ack.error is not None:
                 raise refused(ack.error.description)

@@ -19,6 +19,7 @@ from tenfold.platform.db import Database, Tx
 from tenfold.platform.errors import TenfoldError, Unavailable
 from tenfold.platform.jobs import OUTAGES, pause, schedule
 from tenfold.platform.settings import Settings
+from tenfold.platform.telemetry import span
 
 log = structlog.get_logger(__name__)
 
@@ -224,11 +225,15 @@ class _Work:
         """Handle them in one transaction. False when what that needs was away. Raises what the handler raises."""
         counts = self._consumer.counts
         try:
-            async with asyncio.timeout(self._consumer.timeout), self._db.transaction() as tx:
-                fresh = await _note(tx, self._consumer.name, {delivery.event_id: delivery for delivery in deliveries})
-                if fresh:
-                    events = [self._decode(delivery.message.data) for delivery in fresh]
-                    await self._consumer(tx, events, self._state)
+            parent = deliveries[0].message.headers
+            with span(f"consume {self._consumer.name}", parent=parent):
+                async with asyncio.timeout(self._consumer.timeout), self._db.transaction() as tx:
+                    fresh = await _note(
+                        tx, self._consumer.name, {delivery.event_id: delivery for delivery in deliveries}
+                    )
+                    if fresh:
+                        events = [self._decode(delivery.message.data) for delivery in fresh]
+                        await self._consumer(tx, events, self._state)
         except Exception as error:
             # Whose fault was it? If not the handler's word, the database itself knows best.
             if not isinstance(error, Unavailable) and await self._database_answers():

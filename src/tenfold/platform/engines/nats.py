@@ -22,7 +22,7 @@ authorization {{ user: "tenfold", password: "{password}" }}
 jetstream {{
   store_dir: "{directory}"
   sync_interval: "1s"
-  max_memory_store: 64MB
+  max_memory_store: 256MB
 }}
 """
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from hmac import compare_digest
 from typing import Any
 
+from tenfold.platform import telemetry
 from tenfold.platform.bus import Bus
 from tenfold.platform.cache import Cache
 from tenfold.platform.db import Database, Tx
@@ -152,10 +153,14 @@ async def open_identity(
 ) -> AsyncIterator[Identity]:
     """Identity for one process. Raises Unavailable while the event bus, which brings revocations, can't be reached."""
     identity = Identity(db, settings, ids, limits, hot, bus)
-    stop_listening = await bus.on_broadcast(identity.credentials.subject, identity.credentials.on_broadcast)
+    credentials = identity.credentials
+    telemetry.watch("cache", credentials, counters=credentials.COUNTERS, gauges="bytes", cache="identity")
+    stop_listening = await bus.on_broadcast(credentials.subject, credentials.on_broadcast)
+    forget_when_back = bus.on_reconnect(credentials.on_reconnect)
     try:
         yield identity
     finally:
+        forget_when_back()
         await stop_listening()
-        await identity.credentials.close()
+        await credentials.close()
         identity.passwords.close()

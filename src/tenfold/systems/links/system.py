@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
+from tenfold.platform import telemetry
 from tenfold.platform.cache import Cache
 from tenfold.platform.leases import Counter
 from tenfold.platform.runtime import Runtime
@@ -61,13 +62,17 @@ async def start(runtime: Runtime) -> AsyncIterator[LinksState]:
     allowance = Allowance(lambda code, wanted: actions.take_clicks(runtime.db, code, wanted))
     values = rules.ValueLimit(settings.values_per_hour)
     stop = asyncio.Event()
+    telemetry.watch("cache", cache, counters=cache.COUNTERS, gauges="bytes", cache="links")
+    telemetry.watch("links", recorder, counters="sent dropped", gauges="waiting")
     stop_listening = await runtime.bus.on_broadcast(cache.subject, cache.on_broadcast)
+    forget_when_back = runtime.bus.on_reconnect(cache.on_reconnect)
     sending = asyncio.create_task(recorder.run(stop), name="links-recorder")
     try:
         yield LinksState(runtime, links, recorder, allowance, values, runtime.live, Watching(runtime.hot))
     finally:
         stop.set()
         await sending
+        forget_when_back()
         await stop_listening()
         await cache.close()
 
@@ -90,7 +95,9 @@ def provide(state: LinksState) -> Mapping[str, object]:
 
 
 def front(state: LinksState) -> Redirects:
-    return Redirects(state.links, state.recorder, state.allowance)
+    redirects = Redirects(state.links, state.recorder, state.allowance)
+    telemetry.watch("links", redirects, counters="redirects cold refused", door="redirect")
+    return redirects
 
 
 async def figures(state: LinksState) -> Sequence[Figure]:

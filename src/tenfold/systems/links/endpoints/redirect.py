@@ -12,7 +12,7 @@ from litestar.types import Receive, Send
 
 from tenfold.platform.cache import MISSING, Cache
 from tenfold.platform.errors import TooManyRequests, Unavailable
-from tenfold.platform.limits import Limit, Limits, Rate
+from tenfold.platform.limits import Limit, Limits, Rate, network
 from tenfold.systems.links import actions, rules
 from tenfold.systems.links.actions import Links
 from tenfold.systems.links.endpoints import pages
@@ -140,7 +140,7 @@ class VisitorEndpoints(Controller):
             return pages.response(404, pages.unknown(code))
         form = await request.form()
         try:
-            await limits.take(GUESSES, f"{code}/{ip}", ip=ip)
+            await limits.take(GUESSES, f"{code}/{network(ip)}")
             await actions.check_password(link, str(form.get("password", "")))
             await actions.take_click(allowance, link)
         except TooManyRequests as error:
