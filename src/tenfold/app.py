@@ -76,7 +76,8 @@ def mounted(process: Process) -> Mounted:
         app = application(
             title=f"Tenfold {system.title}", controllers=system.controllers, provide=system.provide(state), **shared
         )
-        served.append(Served(system.name, app, system.front(state) if system.front else None, system.pages))
+        front = system.front(state) if system.front else None
+        served.append(Served(system.name, app, front, system.pages, frozenset(system.hosts(state))))
     house = House(runtime, process.systems)
     platform = application(title="Tenfold", controllers=[HomeEndpoints], provide={"house": house}, **shared)
     identity = application(title="Tenfold Identity", controllers=IDENTITY, provide={}, **shared)

@@ -107,8 +107,8 @@ class House:
             line for line in table.stdout.splitlines() if str(self.data) in line or self._belongs(int(line.split()[0]))
         ]
 
-    async def get(self, path: str) -> httpx.Response:
-        async with httpx.AsyncClient(base_url=self.url) as client:
+    async def get(self, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
+        async with httpx.AsyncClient(base_url=self.url, headers=headers) as client:
             return await client.get(path)
 
     def _belongs(self, pid: int) -> bool:

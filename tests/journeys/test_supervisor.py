@@ -1,5 +1,6 @@
 """`tenfold up` as a person meets it: it starts, says what is wrong, survives crashes, and leaves nothing behind."""
 
+import json
 import os
 import signal
 import socket
@@ -9,6 +10,8 @@ import httpx
 import pytest
 
 pytestmark = pytest.mark.journey
+
+BROWSER = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
 
 
 async def test_a_first_start_shows_each_part_and_content_and_a_stop_leaves_nothing(house):
@@ -90,7 +93,7 @@ async def test_a_killed_supervisor_leaves_nothing_running_and_nothing_lost(house
     await house.until(lambda: not house.processes(), 10)
 
 
-async def test_parts_that_die_are_said_and_started_again(house):
+async def test_parts_that_die_are_said_and_started_again_and_a_second_interrupt_hurries(house):
     house.empty()
     await house.up()
     for part in ("Valkey", "NATS", "PostgreSQL", "work", "web"):
@@ -101,6 +104,11 @@ async def test_parts_that_die_are_said_and_started_again(house):
     deadline = time.monotonic() + 60
     while not await ready(house):
         assert time.monotonic() < deadline, house.said()
+
+    house.process.send_signal(signal.SIGINT)
+    await house.until(lambda: "Stopping" in house.said())
+    assert await house.tell(signal.SIGINT, 15) == 0
+    await house.until(lambda: not house.processes(), 10)
 
 
 async def ready(house):
@@ -119,15 +127,31 @@ async def test_a_stop_in_the_middle_of_a_start_leaves_nothing(house, seen):
     await house.until(lambda: not house.processes(), 10)
 
 
-async def test_a_second_interrupt_hurries(house):
+async def test_a_stop_ends_live_streams_and_loses_no_click(house):
     house.empty()
     await house.up()
-    async with httpx.AsyncClient(base_url=house.url) as client:
-        await client.get("/healthz")
-        house.process.send_signal(signal.SIGINT)
-        await house.until(lambda: "Stopping" in house.said())
-        assert await house.tell(signal.SIGINT, 15) == 0
-    await house.until(lambda: not house.processes(), 10)
+    await house.run("account", "create", "--name", "alice", "--password", "correct horse battery")
+    _, key = await house.run("account", "key", "--name", "alice")
+    headers = {"Authorization": f"Bearer {key.strip()}"}
+    async with httpx.AsyncClient(base_url=house.url, headers=headers, timeout=30) as client:
+        answer = await client.post("/links/api/links", json={"url": "https://example.org/"})
+        code = answer.json()["code"]
+        async with client.stream("GET", f"/links/api/links/{code}/live") as stream:
+            assert stream.status_code == 200
+            # On connections of their own, so that the stop finds none of them waiting for an answer.
+            clicks = [await house.get(f"/links/{code}", BROWSER) for _ in range(20)]
+            assert {click.status_code for click in clicks} <= {301, 302, 307, 308}
+            house.process.send_signal(signal.SIGTERM)
+            async for _ in stream.aiter_bytes():
+                pass  # until the server ends it
+        assert await house.process.wait() == 0
+        assert "refused to gracefully stop" not in house.said()
+
+        await house.up()
+        await house.until(lambda: "Ready after" in house.said())
+        deadline = time.monotonic() + 30
+        while (await client.get("/links/api/links")).json()["items"][0]["clicks"] != 20:
+            assert time.monotonic() < deadline
 
 
 async def test_lost_secrets_are_said_and_nothing_is_overwritten(house):
@@ -141,13 +165,14 @@ async def test_lost_secrets_are_said_and_nothing_is_overwritten(house):
 
 async def test_an_engine_that_cannot_start_is_said_with_its_own_words(house):
     house.empty()
-    await house.up()
-    await house.tell(signal.SIGTERM)
-    (house.data / "postgres" / "data" / "PG_VERSION").write_text("9\n")
+    data = house.data / "postgres" / "data"
+    data.mkdir(parents=True)
+    (data / "PG_VERSION").write_text("9\n")
+    (house.data / "secrets").write_text(json.dumps({"master": "m" * 32, "engines": "e" * 32}))
     status, output = await house.run("up")
     assert status == 1
-    assert "PostgreSQL has ended" in output
-    assert "version" in output
+    assert "PostgreSQL can't be prepared" in output
+    assert "could not access the server configuration file" in output
     await house.until(lambda: not house.processes(), 10)
 
 

@@ -212,6 +212,7 @@ class Served(msgspec.Struct):
     app: ASGIApp
     front: Front | None
     pages: frozenset[str]
+    hosts: frozenset[str]
 
 
 class Mounted(msgspec.Struct):
@@ -234,6 +235,7 @@ class Dispatcher:
         self._open = open
         self._page = shell_page()
         self._served: dict[str, Served] = {}
+        self._own_hosts: dict[str, Served] = {}
         self._hosts: dict[bytes, Served | None] = {}
         self._mounted: Mounted
 
@@ -254,6 +256,8 @@ class Dispatcher:
         """Serve these from now on."""
         self._mounted = mounted
         self._served = {each.name: each for each in mounted.served}
+        self._own_hosts = {host.lower(): each for each in mounted.served for host in each.hosts}
+        self._hosts = {}
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -306,8 +310,9 @@ class Dispatcher:
         return await traced(app, own, scope, headers, receive, send)
 
     def _by_host(self, host: bytes) -> Served | None:
-        label, dot, _ = host.decode("latin-1").lower().partition(".")
-        system = self._served.get(label) if dot else None
+        name = host.decode("latin-1").lower()
+        label, dot, _ = name.partition(".")
+        system = self._own_hosts.get(name) or (self._served.get(label) if dot else None)
         if len(self._hosts) < 10_000:  # a stranger chooses the header
             self._hosts[host] = system
         return system

@@ -27,9 +27,11 @@ DRAIN = signal.SIGUSR1
 def on_drain(callback: Callable[[], object]) -> None:
     """Have a web worker call this when it is about to stop, for ending streams and sockets that would stay open.
 
-    To be called on the worker's event loop, when it starts. Where the process isn't a worker, nothing ever calls it.
+    To be called on the worker's event loop, when it starts. Outside of a worker (a test's loop in a thread) it is
+    never called.
     """
-    asyncio.get_running_loop().add_signal_handler(DRAIN, callback)
+    with suppress(RuntimeError, ValueError):  # signals are for the main thread
+        asyncio.get_running_loop().add_signal_handler(DRAIN, callback)
 
 
 def inherited(settings: Settings) -> dict[str, str]:

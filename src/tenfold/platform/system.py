@@ -1,6 +1,6 @@
 """What a system is to the platform: the one thing that each system's front door makes."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -62,6 +62,8 @@ class System[S]:
     front: "Callable[[S], Front] | None" = None
     #: First path segments under which the web page of the system is shown.
     pages: frozenset[str] = frozenset({"app"})
+    #: Hosts, with their port if it isn't the scheme's own, that lead to this system besides `<name>.<any host>`.
+    hosts: Callable[[S], Collection[str]] = lambda state: ()
     consumers: "Sequence[Consumer[Any]]" = ()
     schedules: "Sequence[Schedule]" = ()
     #: Makes believable content through the actions, once; says what it made.

@@ -16,15 +16,12 @@ export class ApiError extends Error {
   readonly status: number;
   readonly code: string;
   readonly fields: Readonly<Record<string, string>>;
-  /** Seconds to wait before trying again, when the server said so. */
-  readonly retryAfter: number | null;
 
-  constructor(problem: Problem, retryAfter: number | null = null) {
+  constructor(problem: Problem) {
     super(problem.detail || problem.title);
     this.status = problem.status;
     this.code = problem.code;
     this.fields = problem.fields ?? {};
-    this.retryAfter = retryAfter;
   }
 }
 
@@ -81,12 +78,10 @@ async function call<T>(method: string, path: string, body: unknown, options: Opt
 }
 
 function problemOf(response: Response, text: string): ApiError {
-  const seconds = Number(response.headers.get('retry-after'));
-  const retryAfter = response.headers.has('retry-after') && Number.isFinite(seconds) ? seconds : null;
   try {
     const problem = JSON.parse(text) as Partial<Problem>;
     if (typeof problem.title === 'string')
-      return new ApiError({ code: 'error', ...problem, title: problem.title, status: response.status }, retryAfter);
+      return new ApiError({ code: 'error', ...problem, title: problem.title, status: response.status });
   } catch {
     // Not ours: a proxy's page, or nothing at all.
   }
@@ -94,7 +89,7 @@ function problemOf(response: Response, text: string): ApiError {
     response.status >= 500
       ? `Tenfold answered with an error (${response.status}). Try again in a moment.`
       : `That didn’t work (${response.status}).`;
-  return new ApiError({ title, status: response.status, code: 'error' }, retryAfter);
+  return new ApiError({ title, status: response.status, code: 'error' });
 }
 
 export const http = {

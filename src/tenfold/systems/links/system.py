@@ -100,6 +100,12 @@ def front(state: LinksState) -> Redirects:
     return redirects
 
 
+def hosts(state: LinksState) -> frozenset[str]:
+    """The host of the short links, where they have one of their own, and others that lead here."""
+    settings = state.links.settings
+    return frozenset({*settings.own_hosts, *([urlsplit(settings.short_url).netloc] if settings.short_url else [])})
+
+
 async def figures(state: LinksState) -> Sequence[Figure]:
     """Links, and what was clicked in the last 24 hours."""
     count = await actions.estimate_links(state.runtime.db)
@@ -122,6 +128,7 @@ system: System[LinksState] = System(
     controllers=(LinkEndpoints, VisitorEndpoints),
     provide=provide,
     front=front,
+    hosts=hosts,
     consumers=(count_clicks, forget_changed),
     schedules=(sweep_expired, fold_hours, forget_visitors),
     demo=demo,

@@ -18,6 +18,9 @@ export interface Draft {
   reuse: boolean;
 }
 
+/** What the fields of a link are called where the server says what is wrong with them. */
+export const FIELDS = ['url', 'alias', 'title', 'tags', 'expires_at', 'ttl', 'max_clicks', 'password', 'status'] as const;
+
 export const EXPIRIES: readonly { value: string; label: string }[] = [
   { value: '', label: 'Never' },
   { value: '3600', label: 'In an hour' },
