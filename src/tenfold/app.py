@@ -19,6 +19,7 @@ from tenfold.platform.migrate import distribute as distribute_tables
 from tenfold.platform.migrate import migrate as apply_migrations
 from tenfold.platform.outbox import Relayed, run_relay
 from tenfold.platform.runtime import Runtime, open_runtime
+from tenfold.platform.server import on_drain
 from tenfold.platform.settings import BadSettings, Settings
 from tenfold.platform.settings import load as load_from
 from tenfold.platform.supervisor import running
@@ -91,7 +92,8 @@ def create() -> Dispatcher:
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Mounted]:
-        async with open_process(settings) as process:
+        async with open_process(settings) as process, asyncio.TaskGroup() as tasks:
+            on_drain(lambda: tasks.create_task(process.runtime.live.end_readers()))
             yield mounted(process)
 
     return Dispatcher(opened)

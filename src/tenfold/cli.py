@@ -4,12 +4,14 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tenfold.platform.bus import Bus
+    from tenfold.platform.runtime import Runtime
     from tenfold.platform.settings import Settings
 
 
@@ -157,23 +159,20 @@ def _status(options: argparse.Namespace) -> None:
     rows += [(f"{part.name} {part.version}", part.pid, sizes[part.pid], part.where) for part in state.parts]
     for name, pid, size, where in rows:
         _say(f"  {name:<20} pid {pid:<8} {size / 1024**2:7.0f} MB  {where}".rstrip())
-    waiting, dead = asyncio.run(_events(settings))
+    waiting, dead = asyncio.run(_with_bus(settings, _events))
     for consumer in sorted({*waiting, *dead}):
         letters = f", {dead[consumer]} dead (tenfold dead list {consumer})" if dead.get(consumer) else ""
         _say(f"  {consumer:<20} {waiting.get(consumer, 0)} events waiting{letters}")
 
 
-async def _events(settings: "Settings") -> tuple[dict[str, int], dict[str, int]]:
+async def _events(bus: "Bus") -> tuple[dict[str, int], dict[str, int]]:
+    """How many events wait for each consumer, and how many each has given up."""
     from tenfold.app import SYSTEMS
-    from tenfold.platform.bus import count_dead_letters, open_bus
+    from tenfold.platform.bus import count_dead_letters
 
-    bus = await open_bus(settings)
-    try:
-        for system in SYSTEMS:
-            await bus.ensure_stream(system.name)
-        return await bus.backlog(), await count_dead_letters(bus)
-    finally:
-        await bus.close()
+    for system in SYSTEMS:
+        await bus.ensure_stream(system.name)
+    return await bus.backlog(), await count_dead_letters(bus)
 
 
 def _serve(options: argparse.Namespace) -> None:
@@ -265,59 +264,63 @@ def _account_create(options: argparse.Namespace) -> None:
 
     password = options.password or getpass("Password: ")
 
-    async def create(settings: "Settings") -> str:
-        from tenfold.platform.runtime import open_runtime
+    async def create(runtime: "Runtime") -> str:
+        account = await create_account(runtime.identity, options.name, password, options.tier)
+        return f"{account.name} is account {account.id}, tier {account.tier}."
 
-        async with open_runtime(settings) as runtime:
-            account = await create_account(runtime.identity, options.name, password, options.tier)
-            return f"{account.name} is account {account.id}, tier {account.tier}."
-
-    _say(asyncio.run(create(_settings(options))))
+    _say(_with_runtime(options, create))
 
 
 def _account_key(options: argparse.Namespace) -> None:
     from tenfold.platform.identity.actions import create_key
 
-    async def create(settings: "Settings") -> str:
-        from tenfold.platform.runtime import open_runtime
+    async def create(runtime: "Runtime") -> str:
+        return (await create_key(runtime.identity, options.name)).token
 
-        async with open_runtime(settings) as runtime:
-            return (await create_key(runtime.identity, options.name)).token
+    _say(_with_runtime(options, create))
 
-    _say(asyncio.run(create(_settings(options))))
+
+def _with_runtime(options: argparse.Namespace, act: "Callable[[Runtime], Awaitable[str]]") -> str:
+    from tenfold.platform.runtime import open_runtime
+
+    async def run() -> str:
+        async with open_runtime(_settings(options)) as runtime:
+            return await act(runtime)
+
+    return asyncio.run(run())
 
 
 def _dead_list(options: argparse.Namespace) -> None:
-    from tenfold.platform.bus import list_dead_letters, open_bus
+    from tenfold.platform.bus import list_dead_letters
 
-    async def show(settings: "Settings") -> None:
-        bus = await open_bus(settings)
-        try:
-            last = 0
-            while letters := await list_dead_letters(bus, options.consumer, after=last):
-                for letter in letters:
-                    _say(
-                        f"{letter.died_at:%Y-%m-%d %H:%M:%S}  {letter.consumer}  {letter.subject}  {letter.event_id}  "
-                        f"{letter.reason} (after {letter.attempts} attempts)"
-                    )
-                last = letters[-1].sequence
-        finally:
-            await bus.close()
+    async def show(bus: "Bus") -> None:
+        last = 0
+        while letters := await list_dead_letters(bus, options.consumer, after=last):
+            for letter in letters:
+                _say(
+                    f"{letter.died_at:%Y-%m-%d %H:%M:%S}  {letter.consumer}  {letter.subject}  {letter.event_id}  "
+                    f"{letter.reason} (after {letter.attempts} attempts)"
+                )
+            last = letters[-1].sequence
 
-    asyncio.run(show(_settings(options)))
+    asyncio.run(_with_bus(_settings(options), show))
 
 
 def _dead_replay(options: argparse.Namespace) -> None:
-    from tenfold.platform.bus import open_bus, replay
+    from tenfold.platform.bus import replay
 
-    async def again(settings: "Settings") -> int:
-        bus = await open_bus(settings)
-        try:
-            return await replay(bus, options.consumer)
-        finally:
-            await bus.close()
+    count = asyncio.run(_with_bus(_settings(options), lambda bus: replay(bus, options.consumer)))
+    _say(f"{count} given back to their consumers.")
 
-    _say(f"{asyncio.run(again(_settings(options)))} given back to their consumers.")
+
+async def _with_bus[T](settings: "Settings", act: "Callable[[Bus], Awaitable[T]]") -> T:
+    from tenfold.platform.bus import open_bus
+
+    bus = await open_bus(settings)
+    try:
+        return await act(bus)
+    finally:
+        await bus.close()
 
 
 if __name__ == "__main__":

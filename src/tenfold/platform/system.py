@@ -71,6 +71,3 @@ class System[S]:
     figures: Callable[[S], Awaitable[Sequence[Figure]]] = _no_figures
     #: Estimation from named inputs (all with defaults).
     capacity: Callable[..., Sequence[Estimate]] | None = None
-
-
-type Started = AsyncIterator[object]

@@ -197,6 +197,10 @@ class Live:
             await asyncio.gather(self._conflating, return_exceptions=True)
             await self.publish_many(self._newest.items())
         self._end_reconnects()
+        await self.end_readers()
+
+    async def end_readers(self) -> None:
+        """Bring all readers to their end, so that no open stream holds up a stop; browsers come back."""
         for topic in tuple(self._topics.values()):
             for reader in tuple(topic.readers):
                 await reader.aclose()
