@@ -2,8 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Self
 
+import msgspec
+
+_NAMED = re.compile(r"Object (missing required|contains unknown) field `(.+)`")
 _WORD = re.compile(r"(?<!^)(?=[A-Z])")
 
 
@@ -84,6 +87,16 @@ class Invalid(TenfoldError):
     """Some fields can't be accepted."""
 
     status = 422
+
+    @classmethod
+    def of(cls, error: msgspec.ValidationError) -> Self:
+        """Name the field that a validation error speaks of, as it stands in the body; "body" is all of it."""
+        text, _, path = str(error).partition(" - at `$")
+        field = path.rstrip("`").removeprefix(".")
+        if named := _NAMED.fullmatch(text):
+            text = "is required" if named[1] == "missing required" else "isn't known here"
+            field = f"{field}.{named[2]}".removeprefix(".")
+        return cls(fields={field or "body": text})
 
 
 class TooManyRequests(TenfoldError):

@@ -82,13 +82,13 @@ def _on_tenfold_error(_: Request[Any, Any, Any], error: TenfoldError) -> Respons
     return problem_response(error)
 
 
-def _on_validation_error(_: Request[Any, Any, Any], error: ValidationException) -> Response[Problem]:
-    extra = error.extra if isinstance(error.extra, list) else []
-    fields = {str(row.get("key", "body")): str(row.get("message", "is not valid")) for row in extra}
-    return problem_response(Invalid(fields=fields or {"body": _first_line(error.detail)}))
-
-
-def _on_http_exception(_: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+def _on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+    cause = error.__cause__
+    # A field of the body that is named like a dependency is taken by the framework for a bug of ours, hence "$.data".
+    if isinstance(cause, msgspec.ValidationError) and (error.status_code < 500 or "`$.data" in str(cause)):
+        return problem_response(_invalid(request, cause))
+    if isinstance(error, ValidationException):
+        return problem_response(Invalid(fields={"body": _first_line(error.detail)}))
     status = HTTPStatus(error.status_code)
     code = status.phrase.lower().replace(" ", "_").replace("-", "_")
     detail = _first_line(error.detail) or status.description or status.phrase
@@ -96,9 +96,29 @@ def _on_http_exception(_: Request[Any, Any, Any], error: HTTPException) -> Respo
     return Response(body, status_code=status, headers=error.headers, media_type=PROBLEM)
 
 
+def _invalid(request: Request[Any, Any, Any], error: msgspec.ValidationError) -> Invalid:
+    """Name what is wrong as it is named outside: fields of the body, parameters by the name in the request."""
+    [(field, text)] = Invalid.of(error).fields.items()
+    field = "body" if field == "data" else field.removeprefix("data.")
+    parameter = request.route_handler.parsed_fn_signature.parameters.get(field)
+    return Invalid(fields={getattr(parameter and parameter.kwarg_definition, "name", None) or field: text})
+
+
 def _on_bug(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     log.error("request_crashed", path=request.url.path, exc_info=error)
     return problem_response(TenfoldError())
+
+
+class _Request(Request[Any, Any, Any]):
+    """A request whose body may be anything: what no JSON decoder should be sent is the sender's fault, not a bug."""
+
+    async def json(self) -> Any:
+        try:
+            return await super().json()
+        except UnicodeDecodeError as error:
+            raise BadRequest(reason="it isn't UTF-8") from error
+        except RecursionError as error:
+            raise BadRequest(reason="it is nested too deeply") from error
 
 
 def _first_line(text: str) -> str:
@@ -129,10 +149,10 @@ def application(
         },
         exception_handlers={
             TenfoldError: _on_tenfold_error,
-            ValidationException: _on_validation_error,
             HTTPException: _on_http_exception,
             Exception: _on_bug,
         },
+        request_class=_Request,
         request_max_body_size=max_body,
         openapi_config=OpenAPIConfig(title=title, version="1", path="/api/docs", render_plugins=[JsonRenderPlugin()]),
         logging_config=None,

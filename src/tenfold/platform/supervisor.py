@@ -140,7 +140,8 @@ class Supervisor:
         """Raises TenfoldError when something can't be started; what was started has been stopped by then."""
         loop = asyncio.get_running_loop()
         for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(sign, self._on_signal)
+            if sign != signal.SIGHUP or signal.getsignal(sign) != signal.SIG_IGN:  # nohup means it
+                loop.add_signal_handler(sign, self._on_signal)
         lock = await self._take_lock()
         try:
             _check_port(self._settings.host, self._settings.port)
@@ -189,8 +190,11 @@ class Supervisor:
         # A mark, rather than a look at the tables, so that content which somebody has deleted doesn't come back.
         shown = data / "demo-made"
         if "database_url" in self._urls and not shown.exists():
-            await self._run_once("demo", "demo")
-            shown.touch()
+            try:
+                await self._run_once("demo", "demo")
+                shown.touch()
+            except PartFailed as failure:
+                self._say(str(failure))
         self._say(f"Ready after {time.monotonic() - self._began:.1f} s: {self._settings.address}")
         self._say("Ctrl-C stops everything.")
         async with asyncio.TaskGroup() as group:
@@ -326,7 +330,7 @@ class Supervisor:
             pid=os.getpid(),
             started_at=time.time() - (time.monotonic() - self._began),
             address=self._settings.address,
-            urls={name: engine.url for name, engine in self._urls.items() if engine.running},
+            urls={name: engine.url for name, engine in self._urls.items() if engine.port},
             parts=[PartState(each.name, each.pid, each.version, each.address) for each in parts],
         )
         write_private(self._settings.data / "runtime.json", msgspec.json.encode(state).decode())
@@ -395,11 +399,12 @@ class _Program:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
         await until(lambda: not self.running, PATIENCE)
-        self.hurry()
+        self._signal_group(signal.SIGKILL)
         self._process.wait()
 
     def hurry(self) -> None:
-        self._signal_group(signal.SIGKILL)
+        if self.running:
+            self._signal_group(signal.SIGKILL)
 
     def failure(self) -> TenfoldError:
         code = self._process.poll() if self._process else None

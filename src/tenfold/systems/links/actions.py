@@ -6,6 +6,7 @@ import io
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from itertools import zip_longest
 from typing import Any
 
 import msgspec
@@ -46,8 +47,6 @@ from tenfold.systems.links.types import (
 
 #: Cheaper than an account's: a link's password guards one address, and is asked for at each visit.
 _HASHER = PasswordHasher(time_cost=2, memory_cost=8 * 1024, parallelism=1)
-_SHORTEN = msgspec.json.Decoder(ShortenLink)
-PAGE = 100
 
 
 class Links(msgspec.Struct, frozen=True):
@@ -120,28 +119,36 @@ async def _insert(links: Links, tx: Tx, link: StoredLink, alias: str | None) -> 
         if await store.insert_link(tx, link):
             return
         if alias is not None:  # else an alias of seven letters was there first: take the next number
-            raise AliasTaken(alias=alias, fields={"alias": "already leads somewhere"})
+            raise _taken(alias)
+
+
+def _taken(alias: str) -> AliasTaken:
+    return AliasTaken(alias=alias, fields={"alias": "already leads somewhere"})
+
+
+def check_rows(links: Links, rows: Sequence[object], principal: Principal) -> None:
+    """Raises NotYours for a stranger, Invalid for more rows than one call may have."""
+    _owner(principal)
+    if len(rows) > links.settings.bulk_rows:
+        raise Invalid(fields={"links": f"at most {links.settings.bulk_rows} rows a call"})
 
 
 async def shorten_many(
-    links: Links, wishes: Sequence[msgspec.Raw | ShortenLink], principal: Principal, *, host: str = ""
+    links: Links, rows: Sequence[object], principal: Principal, *, host: str = ""
 ) -> list[BulkResult]:
-    """Make many links, each row for itself: a bad one fails alone. Results in the order of the rows.
+    """Make many links of rows that each should be a ShortenLink, or the dict of one: a bad row fails alone.
 
-    Raises NotYours for a stranger, Invalid for more rows than one call may have.
+    Results in the order of the rows. Raises what check_rows does.
     """
-    if principal.account_id is None:
-        raise NotYours
-    if len(wishes) > links.settings.bulk_rows:
-        raise Invalid(fields={"links": f"at most {links.settings.bulk_rows} rows a call"})
+    check_rows(links, rows, principal)
     now = datetime.now(UTC)
     own_hosts = links.own_hosts | {host}
-    results: list[BulkResult] = [BulkResult() for _ in wishes]
+    results: list[BulkResult] = [BulkResult() for _ in rows]
     fresh: dict[str, tuple[int, StoredLink]] = {}
     unnamed: list[tuple[int, StoredLink]] = []
-    for place, raw in enumerate(wishes):
+    for place, row in enumerate(rows):
         try:
-            wish = raw if isinstance(raw, ShortenLink) else _SHORTEN.decode(raw)
+            wish = row if isinstance(row, ShortenLink) else msgspec.convert(row, ShortenLink, strict=False)
             if wish.reuse:
                 results[place].link = (await shorten(links, wish, principal, host=host))[0]
                 continue
@@ -150,13 +157,10 @@ async def shorten_many(
             results[place].error = refusal(error)
             continue
         except msgspec.ValidationError as error:
-            results[place].error = refusal(invalid(error))
-            continue
-        except msgspec.DecodeError as error:
-            results[place].error = refusal(BadLink(reason=str(error)))
+            results[place].error = refusal(Invalid.of(error))
             continue
         if link.code in fresh:
-            results[place].error = refusal(AliasTaken(alias=link.code))
+            results[place].error = refusal(_taken(link.code))
         elif link.code:
             fresh[link.code] = place, link
         else:
@@ -173,7 +177,7 @@ async def shorten_many(
             if code in kept:
                 results[place].link = shown(links, link, now)
             elif code in named:
-                results[place].error = refusal(AliasTaken(alias=code))
+                results[place].error = refusal(_taken(code))
             else:
                 unnamed.append((place, link))
         fresh = {}
@@ -184,13 +188,6 @@ async def shorten_many(
 
 def refusal(error: TenfoldError) -> Refusal:
     return Refusal(error.code, error.status, error.title, error.detail, error.fields)
-
-
-def invalid(error: msgspec.ValidationError) -> Invalid:
-    """Name the field that a validation error speaks of."""
-    text, _, path = str(error).partition(" - at `$")
-    field = path.rstrip("`").lstrip(".").partition("[")[0]
-    return Invalid(fields={field or "body": text})
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -287,7 +284,7 @@ async def export(links: Links, principal: Principal) -> AsyncIterator[str]:
     """All of a person's links as CSV, a page of rows at a time; no transaction stays open between pages."""
     owner_id = _owner(principal)
     now = datetime.now(UTC)
-    yield "code,short_url,url,title,tags,status,created_at,expires_at,state,clicks\r\n"
+    yield "code,short_url,url,title,tags,status,created_at,expires_at,max_clicks,state,clicks\r\n"
     before: int | None = None
     while True:
         async with links.db.read() as tx:
@@ -306,45 +303,64 @@ async def export(links: Links, principal: Principal) -> AsyncIterator[str]:
             fields = _fields(links, link, now)
             ends = link.expires_at.isoformat() if link.expires_at else ""
             write([
-                link.code, fields["short_url"], link.url, _cell(link.title or ""), _cell(";".join(link.tags)),
-                link.status, datetime.fromtimestamp(made_at(link.id), UTC).isoformat(), ends, fields["state"],
+                _cell(link.code), fields["short_url"], link.url, _cell(link.title or ""), _cell(";".join(link.tags)),
+                link.status, fields["created_at"].isoformat(), ends, link.max_clicks or "", fields["state"],
                 clicks[link.code],
             ])  # fmt: skip
         yield out.getvalue()
         before = some[-1].id
 
 
+def _is_formula(text: str) -> bool:
+    return text.lstrip("'")[:1] in ("=", "+", "-", "@")
+
+
 def _cell(text: str) -> str:
     """A cell that a spreadsheet doesn't take for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    return f"'{text}" if _is_formula(text) else text
 
 
-def parse_csv(text: str, rows: int) -> list[msgspec.Raw]:
-    """Rows of a CSV file with the columns url, alias, title, tags (separated by ;), expires_at, in any order.
+def _text(cell: str) -> str:
+    """What was in a cell before `_cell`."""
+    cell = cell.strip()
+    return cell[1:] if cell.startswith("'") and _is_formula(cell) else cell
 
-    Raises Invalid where the header has no url, a column is unknown, or there are too many rows.
+
+#: Columns that make a link, and those that `export` adds and a new link has its own of.
+_COLUMNS = ("url", "alias", "code", "title", "tags", "status", "expires_at", "max_clicks")
+_OURS = frozenset({"short_url", "created_at", "state", "clicks"})
+
+
+def parse_csv(text: str, most: int) -> list[dict[str, object]]:
+    """Rows of a CSV file for `shorten_many`. Its first line names columns, in any order; `tags` are separated by ;.
+
+    What `export` writes is read back: code is the alias. Raises Invalid where the header has no url, a column is
+    unknown, or there are too many rows.
     """
-    known = {"url", "alias", "title", "tags", "expires_at"}
+    rows: list[dict[str, object]] = []
     try:
-        reader = csv.DictReader(io.StringIO(text), strict=True)
-        columns = {(name or "").strip().lower() for name in reader.fieldnames or ()}
-        if "url" not in columns or not columns <= known:
-            raise Invalid(fields={"body": f"the first line names columns, url and any of {', '.join(sorted(known))}"})
-        wishes: list[msgspec.Raw] = []
-        for row in reader:
-            if len(wishes) == rows:
-                raise Invalid(fields={"body": f"at most {rows} rows a call"})
-            wish: dict[str, object] = {
-                (name or "?").strip().lower(): value.strip() if isinstance(value, str) else value
-                for name, value in row.items()
-                if value
+        reader = csv.reader(io.StringIO(text), strict=True)
+        names = [name.strip().lower() for name in next(reader, ())]
+        if "url" not in names or not _OURS.issuperset(names) | {*_COLUMNS}.issuperset(set(names) - _OURS):
+            raise Invalid(fields={"body": f"the first line names columns, url and any of {', '.join(_COLUMNS)}"})
+        for cells in reader:
+            if not any(cells):
+                continue
+            if len(rows) == most:
+                raise Invalid(fields={"body": f"at most {most} rows a call"})
+            row: dict[str, object] = {
+                name: _text(cell)
+                for name, cell in zip_longest(names, cells, fillvalue="")
+                if cell.strip() and name not in _OURS
             }
-            if tags := wish.pop("tags", None):
-                wish["tags"] = [tag.strip() for tag in str(tags).split(";") if tag.strip()]
-            wishes.append(msgspec.Raw(msgspec.json.encode(wish)))
+            if "tags" in row:
+                row["tags"] = [tag.strip() for tag in str(row["tags"]).split(";") if tag.strip()]
+            if "code" in row:
+                row.setdefault("alias", row.pop("code"))
+            rows.append(row)
     except csv.Error as error:
         raise Invalid(fields={"body": f"is not CSV: {error}"}) from error
-    return wishes
+    return rows
 
 
 # --- changing -------------------------------------------------------------------------------------------------------
@@ -371,7 +387,7 @@ async def change(links: Links, code: str, wish: ChangeLink, principal: Principal
         for name in ("title", "tags", "status", "enabled"):
             value = getattr(wish, name)
             if value is not UNSET:
-                setattr(link, name, value)
+                setattr(link, name, list(dict.fromkeys(value)) if name == "tags" else value)
         await store.update_link(tx, link)
         await outbox.emit(tx, LinksChanged(codes=[code]))
     await links.cache.invalidate([code])
@@ -430,9 +446,14 @@ async def take_clicks(db: Database, code: str, wanted: int) -> int:
 
 async def take_click(allowance: Allowance, link: StoredLink) -> None:
     """See that a link may be followed, and use up one click of it where they are numbered. Raises LinkGone."""
+    check_active(link)
+    if link.max_clicks is not None and not await allowance.take(link.code):
+        raise LinkGone(code=link.code, state="exhausted")
+
+
+def check_active(link: StoredLink) -> None:
+    """Raises LinkGone."""
     state = rules.state_of(link, datetime.now(UTC))
-    if state == "active" and link.max_clicks is not None and not await allowance.take(link.code):
-        state = "exhausted"
     if state != "active":
         raise LinkGone(code=link.code, state=state)
 

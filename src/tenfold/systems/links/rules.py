@@ -256,8 +256,12 @@ def may_see(link: StoredLink, account_id: int | None) -> bool:
     return link.owner_id is None or link.owner_id == account_id
 
 
+#: No link is given an end beyond this: as far as `ttl` reaches, and where every calendar can still follow.
+FARTHEST_END = timedelta(days=100 * 366)
+
+
 def expiry(now: datetime, expires_at: datetime | None, ttl: int | None) -> datetime | None:
-    """When a new link ends. Raises BadLink when that is past, or said twice."""
+    """When a new link ends. Raises BadLink when that is past, too far away, or said twice."""
     if expires_at is not None and ttl is not None:
         raise BadLink(reason="two ends", fields={"ttl": "give either ttl or expires_at"})
     if ttl is not None:
@@ -268,6 +272,8 @@ def expiry(now: datetime, expires_at: datetime | None, ttl: int | None) -> datet
         expires_at = expires_at.replace(tzinfo=UTC)
     if expires_at <= now:
         raise BadLink(reason="its end has passed", fields={"expires_at": "lies in the past"})
+    if expires_at > now + FARTHEST_END:
+        raise BadLink(reason="its end is too far away", fields={"expires_at": "lies more than 100 years ahead"})
     return expires_at
 
 

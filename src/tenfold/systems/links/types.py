@@ -14,8 +14,11 @@ type Period = Literal["24h", "7d", "30d", "90d"]
 
 Url = Annotated[str, Meta(min_length=1, max_length=8192, description="Where the link leads: http or https.")]
 Alias = Annotated[str, Meta(min_length=3, max_length=64, pattern="^[A-Za-z0-9_-]+$")]
-Title = Annotated[str, Meta(max_length=200)]
-Tag = Annotated[str, Meta(min_length=1, max_length=40)]
+#: One line of text. Control characters are no part of one, and PostgreSQL refuses the first of them.
+LINE = r"^[^\x00-\x1f\x7f]*$"
+Title = Annotated[str, Meta(max_length=200, pattern=LINE)]
+#: A semicolon stands between tags in CSV.
+Tag = Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^[^\x00-\x1f\x7f;]+$")]
 Tags = Annotated[list[Tag], Meta(max_length=20)]
 Password = Annotated[str, Meta(min_length=1, max_length=128)]
 MaxClicks = Annotated[int, Meta(ge=1, le=1_000_000_000)]
@@ -100,8 +103,7 @@ class LinkPage(msgspec.Struct):
 
 
 class BulkShorten(msgspec.Struct, forbid_unknown_fields=True):
-    #: Each is a ShortenLink; a bad one fails alone.
-    links: Annotated[list[msgspec.Raw], Meta(min_length=1)]
+    links: Annotated[list[Any], Meta(min_length=1, description="Each is a ShortenLink; a bad one fails alone.")]
 
 
 class Refusal(msgspec.Struct, omit_defaults=True):
@@ -202,9 +204,10 @@ class Target(msgspec.Struct, frozen=True, dict=True):
         """The redirect's first ASGI message, made once for all clicks that the cache serves.
 
         Permanent redirects may be kept by a browser for 90 s at most, else a changed or counted link would be
-        neither; the temporary ones not at all.
+        neither; the temporary ones not at all, nor those that end or whose clicks are numbered.
         """
-        keep = b"private, max-age=90" if self.status in (301, 308) and self.expires == float("inf") else b"no-store"
+        lasting = self.status in (301, 308) and self.expires == float("inf") and not self.guarded
+        keep = b"private, max-age=90" if lasting else b"no-store"
         return {
             "type": "http.response.start",
             "status": self.status,
