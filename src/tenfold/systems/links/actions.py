@@ -23,7 +23,7 @@ from tenfold.platform.identity import Principal
 from tenfold.platform.ids import Ids, made_at
 from tenfold.platform.leases import Counter as Lease
 from tenfold.systems.links import rules, store
-from tenfold.systems.links.errors import AliasTaken, BadLink, LinkGone, LinkNotFound, NotYours, WrongPassword
+from tenfold.systems.links.errors import AliasTaken, LinkGone, LinkNotFound, NotYours, WrongPassword
 from tenfold.systems.links.hot import Allowance, Blocklist
 from tenfold.systems.links.settings import LinksSettings
 from tenfold.systems.links.types import (
@@ -74,15 +74,21 @@ async def shorten(links: Links, wish: ShortenLink, principal: Principal, *, host
     """
     now = datetime.now(UTC)
     link = await _prepare(links, wish, principal, now, links.own_hosts | {host})
-    if wish.reuse and link.owner_id is not None and _is_plain(wish):
+    reuse_of = link.owner_id if wish.reuse and _is_plain(wish) else None
+    while True:
+        if wish.alias is None:
+            # Outside the transaction: to lease numbers takes a connection, and all might wait in here with theirs.
+            [number] = await links.numbers.take()
+            link.code = links.scrambler.code(number)
         async with links.db.transaction() as tx:
-            found = await store.find_plain_link(tx, link.owner_id, link.url, link.status)
-            if found is not None:
-                return shown(links, found, now), False
-            await _insert(links, tx, link, wish.alias)
-    else:
-        async with links.db.transaction() as tx:
-            await _insert(links, tx, link, wish.alias)
+            if reuse_of is not None:
+                found = await store.find_plain_link(tx, reuse_of, link.url, link.status)
+                if found is not None:
+                    return shown(links, found, now), False
+            if await store.insert_link(tx, link):
+                break
+        if wish.alias is not None:  # else an alias of seven letters was there first: take the next number
+            raise _taken(wish.alias)
     if wish.alias is not None:  # somebody may have asked for it while it led nowhere
         await links.cache.invalidate([link.code])
     return shown(links, link, now), True
@@ -109,17 +115,6 @@ async def _prepare(
         max_clicks=wish.max_clicks,
         clicks_left=wish.max_clicks,
     )
-
-
-async def _insert(links: Links, tx: Tx, link: StoredLink, alias: str | None) -> None:
-    while True:
-        if alias is None:
-            [number] = await links.numbers.take()
-            link.code = links.scrambler.code(number)
-        if await store.insert_link(tx, link):
-            return
-        if alias is not None:  # else an alias of seven letters was there first: take the next number
-            raise _taken(alias)
 
 
 def _taken(alias: str) -> AliasTaken:
@@ -334,14 +329,14 @@ _OURS = frozenset({"short_url", "created_at", "state", "clicks"})
 def parse_csv(text: str, most: int) -> list[dict[str, object]]:
     """Rows of a CSV file for `shorten_many`. Its first line names columns, in any order; `tags` are separated by ;.
 
-    What `export` writes is read back: code is the alias. Raises Invalid where the header has no url, a column is
-    unknown, or there are too many rows.
+    What `export` writes is read back: code is the alias. Blank lines are passed over. Raises Invalid where the header
+    has no url, a column is unknown, or there are too many rows.
     """
     rows: list[dict[str, object]] = []
     try:
         reader = csv.reader(io.StringIO(text), strict=True)
         names = [name.strip().lower() for name in next(reader, ())]
-        if "url" not in names or not _OURS.issuperset(names) | {*_COLUMNS}.issuperset(set(names) - _OURS):
+        if "url" not in names or set(names) - _OURS - {*_COLUMNS}:
             raise Invalid(fields={"body": f"the first line names columns, url and any of {', '.join(_COLUMNS)}"})
         for cells in reader:
             if not any(cells):

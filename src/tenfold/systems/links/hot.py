@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
@@ -30,6 +31,9 @@ type RawClick = tuple[str, float, int, str, bytes, bytes, bytes, bytes, bool]
 
 #: Where the server doesn't know who is at the other end (a Unix socket).
 NO_PEER = ("", 0)
+#: What no browser writes of itself, and what would take six bytes each in an event.
+CONTROLS = bytes(range(32)) + b"\x7f"
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+")
 
 
 class Salt:
@@ -139,7 +143,7 @@ class Recorder:
 
     def _click(self, raw: RawClick, salt: bytes) -> Click:
         code, at, owner_id, peer, agent, referrer, forwarded, purpose, known = raw
-        address = self._visitor(peer, forwarded)
+        address = self._visitor(peer, forwarded) if peer else ""
         visitor = hashlib.blake2b(b"%b|%b" % (address.encode(), agent), key=salt, digest_size=8).digest()
         return Click(
             code,
@@ -148,7 +152,7 @@ class Recorder:
             int.from_bytes(visitor, "little", signed=True),
             engine.country_of(address),
             referring_host(referrer) if referrer else "",
-            agent[:400].decode("latin-1"),
+            agent[:400].translate(None, CONTROLS).decode("latin-1"),
             b"prefetch" in purpose or b"preview" in purpose,
             known,
         )
@@ -161,7 +165,7 @@ def referring_host(header: bytes) -> str:
         host = (parts.hostname or "").removeprefix("www.")
     except ValueError:
         return ""
-    return host[:100] if parts.scheme in ("http", "https") and "." in host else ""
+    return host[:100] if parts.scheme in ("http", "https") and _HOST.fullmatch(host) else ""
 
 
 class Blocklist:
@@ -184,11 +188,11 @@ class Blocklist:
         try:
             state = self._file.stat()
             if (state.st_mtime_ns, state.st_size) != self._read:
-                lines = (line.partition("#")[0].strip().lower() for line in self._file.read_text().splitlines())
+                lines = (line.partition("#")[0].strip().lower() for line in self._file.read_text("utf-8").splitlines())
                 self._domains = frozenset(line for line in lines if line)
                 self._read = state.st_mtime_ns, state.st_size
                 log.info("blocklist_read", domains=len(self._domains))
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             log.warning("blocklist_unreadable", reason=str(error))
         return self._domains
 

@@ -1,6 +1,7 @@
 """What can be set about links: TENFOLD_LINKS_* or the table [links]."""
 
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -22,7 +23,7 @@ class LinksSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     unknown_ttl: float = 10.0
     #: Seconds and clicks after which buffered clicks are sent off, and how many may wait while NATS is away.
     flush_seconds: float = 0.1
-    flush_clicks: int = 500
+    flush_clicks: Annotated[int, msgspec.Meta(ge=1, le=600)] = 500  # more might not fit into an event
     buffered_clicks: int = 200_000
     #: Days after which an hour's figures are folded into its day's.
     hourly_days: int = 8

@@ -107,7 +107,9 @@ async def list_links(
                     WHEN expires_at <= $6 THEN 'expired' WHEN clicks_left <= 0 THEN 'exhausted' ELSE 'active' END)
               ORDER BY id DESC LIMIT $7"""  # noqa: S608 (constant columns)
     words = [f"%{_escaped(word)}%" for word in (search or "").split()]
-    return await tx.rows(StoredLink, sql, owner_id, before or 2**63 - 1, tag, words, state, now, most)
+    return await tx.rows(
+        StoredLink, sql, owner_id, 2**63 - 1 if before is None else before, tag, words, state, now, most
+    )
 
 
 def _escaped(word: str) -> str:

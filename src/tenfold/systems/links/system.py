@@ -65,6 +65,7 @@ async def start(runtime: Runtime) -> AsyncIterator[LinksState]:
     telemetry.watch("cache", cache, counters=cache.COUNTERS, gauges="bytes", cache="links")
     telemetry.watch("links", recorder, counters="sent dropped", gauges="waiting")
     stop_listening = await runtime.bus.on_broadcast(cache.subject, cache.on_broadcast)
+    stop_forgetting = runtime.bus.on_reconnect(cache.on_reconnect)
     forget_when_back = runtime.bus.on_reconnect(cache.on_reconnect)
     sending = asyncio.create_task(recorder.run(stop), name="links-recorder")
     try:
@@ -73,6 +74,7 @@ async def start(runtime: Runtime) -> AsyncIterator[LinksState]:
         stop.set()
         await sending
         forget_when_back()
+        stop_forgetting()
         await stop_listening()
         await cache.close()
 

@@ -1,12 +1,14 @@
 """The API of the link shortener. Decode, call one action, encode."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from litestar import Controller, Request, Response, WebSocket, delete, get, patch, post, websocket
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
-from litestar.params import Body, FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
+from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter, RawBody
 from litestar.response import Stream
 from msgspec import Meta
 
@@ -19,6 +21,7 @@ from tenfold.systems.links import actions, engine
 from tenfold.systems.links.actions import Links
 from tenfold.systems.links.hot import Watching
 from tenfold.systems.links.types import (
+    LINE,
     BulkResults,
     BulkShorten,
     ChangeLink,
@@ -56,6 +59,17 @@ BULK_BYTES = 32 * 1024 * 1024
 type Code = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{3,64}$", description="The code or alias of a link.")]
 
 
+@dataclass
+class _TakesCsv(Operation):
+    """Says what the framework can't know of a body that it only passes on."""
+
+    def __post_init__(self) -> None:
+        schema = Schema(
+            type=OpenAPIType.STRING, description="A line of column names, url among them, then a row a link."
+        )
+        self.request_body = RequestBody(content={"text/csv": OpenAPIMediaType(schema=schema)}, required=True)
+
+
 class LinkEndpoints(Controller):
     path = "/api/links"
     tags = ("Links",)
@@ -84,24 +98,26 @@ class LinkEndpoints(Controller):
         limits: NamedDependency[Limits],
         ip: NamedDependency[str],
     ) -> BulkResults:
+        actions.check_rows(links, data.links, principal)
         await limits.take(BULK, principal, cost=len(data.links), ip=ip)
         return BulkResults(await actions.shorten_many(links, data.links, principal, host=_host(request)))
 
-    @post("/import", status_code=200, request_max_body_size=BULK_BYTES)
+    @post("/import", status_code=200, request_max_body_size=BULK_BYTES, operation_class=_TakesCsv)
     async def import_csv(
         self,
         request: Request[Any, Any, Any],
-        data: Annotated[bytes, Body(media_type="text/csv", description="url,alias,title,tags,expires_at")],
+        body: RawBody,
         links: NamedDependency[Links],
         principal: NamedDependency[Principal],
         limits: NamedDependency[Limits],
         ip: NamedDependency[str],
     ) -> BulkResults:
         try:
-            text = data.decode("utf-8-sig")
+            text = body.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise BadRequest(reason="it isn't UTF-8") from error
         rows = actions.parse_csv(text, links.settings.bulk_rows)
+        actions.check_rows(links, rows, principal)
         await limits.take(BULK, principal, cost=max(1, len(rows)), ip=ip)
         return BulkResults(await actions.shorten_many(links, rows, principal, host=_host(request)))
 
@@ -117,11 +133,11 @@ class LinkEndpoints(Controller):
         self,
         links: NamedDependency[Links],
         principal: NamedDependency[Principal],
-        q: FromQuery[Annotated[str, Meta(max_length=200)] | None] = None,
-        tag: FromQuery[Annotated[str, Meta(max_length=40)] | None] = None,
+        q: Annotated[str | None, QueryParameter(max_length=200, pattern=LINE)] = None,
+        tag: Annotated[str | None, QueryParameter(max_length=40, pattern=LINE)] = None,
         in_state: Annotated[State | None, QueryParameter(name="state")] = None,
-        cursor: FromQuery[Annotated[str, Meta(max_length=20)] | None] = None,
-        limit: FromQuery[Annotated[int, Meta(ge=1, le=100)]] = 25,
+        cursor: Annotated[str | None, QueryParameter(max_length=11, pattern="^[0-9A-Za-z]+$")] = None,
+        limit: Annotated[int, QueryParameter(ge=1, le=100)] = 25,
     ) -> LinkPage:
         return await actions.list_links(links, principal, search=q, tag=tag, state=in_state, cursor=cursor, limit=limit)
 
@@ -159,7 +175,7 @@ class LinkEndpoints(Controller):
         links: NamedDependency[Links],
         principal: NamedDependency[Principal],
         format: FromQuery[Literal["svg", "png"]] = "svg",
-        size: FromQuery[Annotated[int, Meta(ge=64, le=2048, description="Pixels, for PNG.")]] = 512,
+        size: Annotated[int, QueryParameter(ge=64, le=2048, description="Pixels, for PNG.")] = 512,
     ) -> Response[bytes]:
         link = await actions.read(links, code, principal)
         headers = {"cache-control": "private, max-age=3600"}

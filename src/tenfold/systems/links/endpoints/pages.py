@@ -1,5 +1,6 @@
 """The few pages a visitor meets on the way: unknown, gone, guarded, previewed. Each is whole and needs no script."""
 
+from collections.abc import Mapping
 from html import escape
 
 from litestar import Response
@@ -117,8 +118,9 @@ def unavailable() -> bytes:
     )
 
 
-def response(status: int, page: bytes) -> Response[bytes]:
-    return Response(page, status_code=status, headers={name.decode(): value.decode() for name, value in _HEADERS})
+def response(status: int, page: bytes, headers: Mapping[str, str] | None = None) -> Response[bytes]:
+    own = {name.decode(): value.decode() for name, value in _HEADERS}
+    return Response(page, status_code=status, headers={**own, **(headers or {})})
 
 
 def leave(url: str) -> Response[bytes]:

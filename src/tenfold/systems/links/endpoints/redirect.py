@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 from datetime import UTC, datetime
 from typing import Any
 
-from litestar import Controller, MediaType, Request, Response, post
+from litestar import Controller, MediaType, Request, Response, post, route
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.types import Receive, Send
@@ -49,11 +49,13 @@ class Redirects:
                 return None
             if not rules.CODE.fullmatch(code):
                 asked = code.endswith("+") and rules.CODE.fullmatch(code[:-1])
-                return self._preview(code[:-1], send, head=method == "HEAD") if asked else None
-            return self._cold(method, code, target is None, scope, headers, send)
+                return self._or_later(self._preview(code[:-1], send, method), send, method) if asked else None
+            return self._or_later(self._cold(method, code, target is None, scope, headers, send), send, method)
         now = time.time()
         if target.guarded or not target.enabled or now >= target.expires:
-            return self._checked(method, target, now, scope, headers, send) if method in ("GET", "HEAD") else None
+            if method not in ("GET", "HEAD"):
+                return None
+            return self._or_later(self._checked(method, target, now, scope, headers, send), send, method)
         if method == "GET":
             self.redirects += 1
             get = headers.get
@@ -65,14 +67,18 @@ class Redirects:
             return None
         return _answer(target, send)
 
+    async def _or_later(self, answer: Awaitable[None], send: Send, method: str) -> None:
+        """Ask the visitor to come back where the answer isn't in memory and the database doesn't give it."""
+        try:
+            await answer
+        except Unavailable:
+            await pages.send(send, 503, pages.unavailable(), head=method == "HEAD")
+
     async def _cold(
         self, method: str, code: str, absent: bool, scope: Any, headers: dict[bytes, bytes], send: Send
     ) -> None:
         self.cold += 1
-        try:
-            target = None if absent else await self._cache.get(code)
-        except Unavailable:
-            return await pages.send(send, 503, pages.unavailable(), head=method == "HEAD")
+        target = None if absent else await self._cache.get(code)
         if target is None:
             self.refused += 1
             if method == "GET":
@@ -80,8 +86,9 @@ class Redirects:
             return await pages.send(send, 404, pages.unknown(code), head=method == "HEAD")
         return await self._checked(method, target, time.time(), scope, headers, send)
 
-    async def _preview(self, code: str, send: Send, *, head: bool) -> None:
+    async def _preview(self, code: str, send: Send, method: str) -> None:
         """`/{code}+`: where a link leads, without going there."""
+        head = method == "HEAD"
         link = await actions.find_stored(self._links, code)
         if link is None:
             return await pages.send(send, 404, pages.unknown(code), head=head)
@@ -101,7 +108,9 @@ class Redirects:
                     return await pages.send(send, 404, pages.unknown(target.code), head=head)
                 if link.password is not None:
                     return await pages.send(send, 200, pages.password(target.code), head=head)
-                if not head:
+                if head:
+                    actions.check_active(link)
+                else:
                     await actions.take_click(self._allowance, link)
         except LinkGone as error:
             self.refused += 1
@@ -118,10 +127,15 @@ async def _answer(target: Target, send: Any) -> None:
 
 
 class VisitorEndpoints(Controller):
-    """What a visitor can do besides following a link: give a password."""
+    """What a visitor can do besides following a link: give a password, and get lost."""
 
     path = "/"
     include_in_schema = False
+
+    @route("/{code:str}", http_method=["GET", "HEAD"], media_type=MediaType.HTML)
+    async def lost(self, code: FromPath[str]) -> Response[bytes]:
+        """What can't be a code leads nowhere, either."""
+        return pages.response(404, pages.unknown(code))
 
     @post("/{code:str}", media_type=MediaType.HTML, request_max_body_size=4096)
     async def enter(
@@ -144,7 +158,7 @@ class VisitorEndpoints(Controller):
             await actions.check_password(link, str(form.get("password", "")))
             await actions.take_click(allowance, link)
         except TooManyRequests as error:
-            return pages.response(429, pages.password(code, error.detail))
+            return pages.response(429, pages.password(code, error.detail), error.headers)
         except WrongPassword as error:
             return pages.response(403, pages.password(code, error.detail))
         except LinkGone as error:
