@@ -41,6 +41,12 @@ def find_wrk() -> str:
     return found
 
 
+def keep(file: Path, requests: Sequence[bytes]) -> Path:
+    """Write requests for `replay`."""
+    file.write_bytes(b"".join(request + END for request in requests))
+    return file
+
+
 async def replay(port: int, requests: Path, *, seconds: float, connections: int = 64) -> Replayed:
     """As many requests of a file as go, over and over, each connection sending when it has its answer."""
     process = await asyncio.create_subprocess_exec(
@@ -56,13 +62,20 @@ async def replay(port: int, requests: Path, *, seconds: float, connections: int 
 
 
 def constant_rate(
-    port: int, requests: Sequence[bytes], *, rate: float, seconds: float, status: bytes, connections: int = 64
+    port: int,
+    requests: Sequence[bytes],
+    *,
+    rate: float,
+    seconds: float,
+    status: bytes,
+    connections: int = 64,
+    began: float | None = None,
 ) -> list[float]:
     """Send `rate` requests a second whatever comes back. The latencies in seconds, sorted, a request each.
 
-    A latency begins at the moment that the schedule has for the request, not when a connection was free to send it, so
-    that a pause of the server counts for all who would have come meanwhile ("coordinated omission" hides them). The
-    answers must have no body. Raises SystemExit for any other status.
+    The first one goes at `began` of time.perf_counter(). A latency begins at the moment that the schedule has for the
+    request, not when a connection was free to send it, so that a pause of the server counts for all who would have come
+    meanwhile ("coordinated omission" hides them). Answers must have no body. Raises SystemExit for another status.
     """
     sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(connections)]
     for each in sockets:
@@ -75,7 +88,7 @@ def constant_rate(
     expected = b"HTTP/1.1 " + status
     gc.collect()
     gc.disable()
-    began = clock() + 0.01
+    began = began or clock() + 0.01
     try:
         while len(latencies) < total:
             now = clock()

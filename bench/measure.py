@@ -4,6 +4,7 @@ import asyncio
 import os
 import platform
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -89,16 +90,32 @@ def number(value: float) -> str:
 
 def report(system: str, packages: Sequence[str], *, quick: bool) -> Report:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    busy = os.getloadavg()[0]
     machine = {
         "processor": _processor(),
         "cores": str(len(_CORES)),
         "memory": f"{memory / 1024**3:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}",
+        "load": f"load average {busy:.1f} before the run",
     }
     versions = {"python": platform.python_version()} | {name: version(name) for name in packages}
     command = f"tenfold bench {system}" + (" --quick" if quick else "")
     date = datetime.now(UTC).isoformat(timespec="seconds")
     return Report(system=system, date=date, command=command, quick=quick, machine=machine, versions=versions)
+
+
+def show_head(report: Report) -> None:
+    print(f"{report.command}, {report.date}")
+    print("  " + ", ".join([*report.machine.values(), f"Python {report.versions['python']}"]))
+    print("claim | measured | limit measured in the same run | ratio | verdict", flush=True)
+
+
+def write(report: Report, file: Path | None) -> None:
+    """Keep a report: a whole run beside the others in the repository, a quick one where git ignores it."""
+    name = f"{report.system}.local.json" if report.quick else f"{report.system}.json"
+    file = file or Path(__file__).parent / "results" / name
+    file.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    print(f"written to {file}")
 
 
 def _processor() -> str:
@@ -146,7 +163,7 @@ async def running(
         os.nice(nice)
 
     clean = {name: value for name, value in os.environ.items() if not name.startswith("TENFOLD_")}
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: ASYNC220  # it takes a millisecond
         [sys.executable, *command], env=clean | dict(environment or {}), stdout=sys.stderr, preexec_fn=place
     )
     try:
@@ -179,11 +196,15 @@ async def answers(program: Program, port: int, path: str = "/") -> None:
     [program.pid] = [pid for pid in children(program.process.pid) if b"resource_tracker" not in _command(pid)]
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def children(pid: int) -> list[int]:
     return [
-        int(child)
-        for task in Path(f"/proc/{pid}/task").iterdir()
-        for child in (task / "children").read_text().split()
+        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
     ]
 
 

@@ -1,5 +1,6 @@
 """The limit of every redirect: an application that knows one answer, served exactly as the product is served."""
 
+import signal
 import sys
 from typing import Any
 
@@ -28,6 +29,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 
 
 def create() -> Any:
+    signal.signal(server.DRAIN, signal.SIG_IGN)  # there is nothing to drain, and nobody else to take it
     return application
 
 

@@ -279,9 +279,10 @@ class Dispatcher:
         self._own_hosts = {host.lower(): each for each in mounted.served for host in each.hosts}
         self._hosts = {}
 
-    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Any, receive: Receive, send: Send) -> Awaitable[None]:
+        """Answer a request. Not a coroutine itself: a front's answer is handed to the server as it is."""
         if scope["type"] == "lifespan":
-            return await self._live(receive, send)
+            return self._live(receive, send)
         path: str = scope["path"]
         headers: dict[bytes, bytes] = dict(scope["headers"])
         host = headers.get(b"host", b"")
@@ -290,17 +291,17 @@ class Dispatcher:
         except KeyError:
             system = self._by_host(host)
         if system is None:
-            name, _, rest = path[1:].partition("/")
+            name, slash, rest = path[1:].partition("/")
             system = self._served.get(name)
             if system is not None:
-                if not rest and not path.endswith("/"):
-                    return await _redirect(send, f"{path}/")
+                if not slash:
+                    return _redirect(send, f"{path}/")
                 path = f"/{rest}"
         if system is not None and system.front is not None and scope["type"] == "http":
             answer = system.front(scope["method"], path, scope, headers, receive, send)
             if answer is not None:
-                return await answer
-        return await self._slow(system, path, scope, headers, receive, send)
+                return answer
+        return self._slow(system, path, scope, headers, receive, send)
 
     async def _slow(
         self,

@@ -22,7 +22,7 @@ import msgspec
 
 from tenfold.platform.engines import Engine, EngineFailed, Nats, Postgres, Valkey
 from tenfold.platform.engines.engine import until, write_private
-from tenfold.platform.engines.guard import Guard
+from tenfold.platform.engines.guard import Guard, processes
 from tenfold.platform.errors import TenfoldError
 from tenfold.platform.server import inherited
 from tenfold.platform.settings import Secret, Settings
@@ -443,12 +443,11 @@ def status(settings: Settings) -> State:
 
 def memory(pids: Sequence[int]) -> dict[int, int]:
     """Bytes in memory of processes and all their descendants. What these share is counted for each."""
-    table = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,rss="], capture_output=True, text=True, check=True).stdout
     sizes: dict[int, int] = {}
     children: dict[int, list[int]] = {}
-    for pid, parent, kilobytes in (map(int, line.split()) for line in table.splitlines()):
-        sizes[pid] = kilobytes * 1024
-        children.setdefault(parent, []).append(pid)
+    for process in processes():
+        sizes[process.pid] = process.size
+        children.setdefault(process.parent, []).append(process.pid)
 
     def total(pid: int) -> int:
         return sizes.get(pid, 0) + sum(total(child) for child in children.get(pid, ()))

@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import NamedTuple
 
 #: Seconds a process group gets to end after its signal, before it is killed.
 _PATIENCE = 5.0
@@ -66,31 +68,54 @@ class Guard:
         )
 
 
+class Process(NamedTuple):
+    pid: int
+    parent: int
+    group: int
+    #: "Z" is one that has ended and that its parent hasn't noticed yet.
+    state: str
+    #: Bytes in memory.
+    size: int
+
+
+def processes() -> list[Process]:
+    """All that run on this machine: from /proc, or from ps where there is none."""
+    proc, page = Path("/proc"), os.sysconf("SC_PAGE_SIZE")
+    found = []
+    if (proc / "self/stat").exists():
+        for entry in proc.iterdir():
+            if entry.name.isdigit():
+                with contextlib.suppress(OSError):  # it may have gone meanwhile
+                    words = (entry / "stat").read_text().rpartition(")")[2].split()  # a name may have spaces
+                    found.append(
+                        Process(int(entry.name), int(words[1]), int(words[2]), words[0], int(words[21]) * page)
+                    )
+    else:
+        command = ("ps", "-A", "-o", "pid=,ppid=,pgid=,stat=,rss=")
+        for line in subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines():
+            pid, parent, group, state, kilobytes = line.split()
+            found.append(Process(int(pid), int(parent), int(group), state[0], int(kilobytes) * 1024))
+    return found
+
+
 def _end(groups: dict[int, signal.Signals]) -> None:
     for pid, sign in groups.items():
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, sign)
-    _wait(lambda: not any(_alive(pid) for pid in groups))
-    for pid in groups:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, signal.SIGKILL)
-    _wait(lambda: not any(_alive(pid) for pid in groups))
+    if not _wait_for_end(groups):
+        for pid in groups:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+        _wait_for_end(groups)
 
 
-def _alive(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # as macOS says of a zombie
-        return False
-    return True
-
-
-def _wait(condition: Callable[[], bool]) -> None:
+def _wait_for_end(groups: Collection[int]) -> bool:
     deadline = time.monotonic() + _PATIENCE
-    while not condition() and time.monotonic() < deadline:
+    while any(process.group in groups and process.state != "Z" for process in processes()):
+        if time.monotonic() > deadline:
+            return False
         time.sleep(0.02)
+    return True
 
 
 def main() -> None:

@@ -336,7 +336,7 @@ def parse_csv(text: str, most: int) -> list[dict[str, object]]:
     try:
         reader = csv.reader(io.StringIO(text), strict=True)
         names = [name.strip().lower() for name in next(reader, ())]
-        if "url" not in names or set(names) - _OURS - {*_COLUMNS}:
+        if "url" not in names or set(names) - _OURS - {*_COLUMNS, ""}:
             raise Invalid(fields={"body": f"the first line names columns, url and any of {', '.join(_COLUMNS)}"})
         for cells in reader:
             if not any(cells):
@@ -344,7 +344,7 @@ def parse_csv(text: str, most: int) -> list[dict[str, object]]:
             if len(rows) == most:
                 raise Invalid(fields={"body": f"at most {most} rows a call"})
             row: dict[str, object] = {
-                name: _text(cell)
+                name or "unnamed": _text(cell)
                 for name, cell in zip_longest(names, cells, fillvalue="")
                 if cell.strip() and name not in _OURS
             }

@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import structlog
 
@@ -33,7 +32,6 @@ type RawClick = tuple[str, float, int, str, bytes, bytes, bytes, bytes, bool]
 NO_PEER = ("", 0)
 #: What no browser writes of itself, and what would take six bytes each in an event.
 CONTROLS = bytes(range(32)) + b"\x7f"
-_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+")
 
 
 class Salt:
@@ -134,22 +132,24 @@ class Recorder:
             if not self._batch:
                 raw = self._clicks[: self._most_in_batch]
                 salt = await self._salt.of(int(raw[0][1]) // 86_400)
-                self._batch = [self._click(each, salt) for each in raw]
+                keyed = hashlib.blake2b(key=salt, digest_size=8)  # once, not for each visitor
+                self._batch = [self._click(each, keyed) for each in raw]
                 self._batch_id = secrets.token_hex(12)
                 del self._clicks[: len(raw)]
             await self._publish(LinksClicked(clicks=self._batch), self._batch_id)
             self.sent += len(self._batch)
             self._batch = []
 
-    def _click(self, raw: RawClick, salt: bytes) -> Click:
+    def _click(self, raw: RawClick, keyed: "hashlib.blake2b") -> Click:
         code, at, owner_id, peer, agent, referrer, forwarded, purpose, known = raw
         address = self._visitor(peer, forwarded) if peer else ""
-        visitor = hashlib.blake2b(b"%b|%b" % (address.encode(), agent), key=salt, digest_size=8).digest()
+        visitor = keyed.copy()
+        visitor.update(b"%b|%b" % (address.encode(), agent))
         return Click(
             code,
             at,
             owner_id,
-            int.from_bytes(visitor, "little", signed=True),
+            int.from_bytes(visitor.digest(), "little", signed=True),
             engine.country_of(address),
             referring_host(referrer) if referrer else "",
             agent[:400].translate(None, CONTROLS).decode("latin-1"),
@@ -158,14 +158,18 @@ class Recorder:
         )
 
 
+#: urlsplit takes four times as long, and this runs for each click. IPv6 hosts count as none.
+_REFERRER = re.compile(
+    rb"https?://(?:[^/?#@\s]*@)?(?:www\.)?((?=[A-Za-z0-9_.-]{1,100}(?:[:/?#]|$))[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+)"
+    rb"(?::\d{1,5})?(?:[/?#]|$)",
+    re.IGNORECASE,
+)
+
+
 def referring_host(header: bytes) -> str:
     """The host of a Referer header; what isn't a web address is none."""
-    try:
-        parts = urlsplit(header[:2000].decode("latin-1"))
-        host = (parts.hostname or "").removeprefix("www.")
-    except ValueError:
-        return ""
-    return host[:100] if parts.scheme in ("http", "https") and _HOST.fullmatch(host) else ""
+    found = _REFERRER.match(header)
+    return found[1].decode().lower() if found else ""
 
 
 class Blocklist:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -185,7 +184,7 @@ class LiveClick(msgspec.Struct):
     bot: bool
 
 
-class Target(msgspec.Struct, frozen=True, dict=True):
+class Target(msgspec.Struct, frozen=True):
     """What a redirect must know of a link; cached in memory and in Valkey."""
 
     code: str
@@ -198,22 +197,3 @@ class Target(msgspec.Struct, frozen=True, dict=True):
     enabled: bool
     guarded: bool
     """A password or a number of clicks stands before it: the database must be asked."""
-
-    @cached_property
-    def answer(self) -> dict[str, Any]:
-        """The redirect's first ASGI message, made once for all clicks that the cache serves.
-
-        Permanent redirects may be kept by a browser for 90 s at most, else a changed or counted link would be
-        neither; the temporary ones not at all, nor those that end or whose clicks are numbered.
-        """
-        lasting = self.status in (301, 308) and self.expires == float("inf") and not self.guarded
-        keep = b"private, max-age=90" if lasting else b"no-store"
-        return {
-            "type": "http.response.start",
-            "status": self.status,
-            "headers": [
-                (b"location", self.url.encode("ascii")),
-                (b"cache-control", keep),
-                (b"content-length", b"0"),
-            ],
-        }

@@ -231,7 +231,7 @@ async def _watched[T](watching: Watching, code: str, messages: AsyncIterator[T])
 
 
 def _host(request: Request[Any, Any, Any]) -> str:
-    return request.headers.get("host", "").lower()
+    return request.headers.get("host", "").lower().removesuffix(":443").removesuffix(":80")
 
 
 async def _chain(first: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable
 from datetime import UTC, datetime
+from math import inf
 from typing import Any
 
 from litestar import Controller, MediaType, Request, Response, post, route
@@ -20,6 +21,11 @@ from tenfold.systems.links.errors import LinkGone, WrongPassword
 from tenfold.systems.links.hot import NO_PEER, Allowance, Recorder
 from tenfold.systems.links.types import Target
 
+_PERMANENT = frozenset({301, 308})
+#: A browser may keep a permanent redirect for 90 s; else a changed link would not be, nor a followed one counted.
+_KEPT = (b"cache-control", b"private, max-age=90")
+_NOT_KEPT = (b"cache-control", b"no-store")
+_EMPTY = (b"content-length", b"0")
 _BODY = {"type": "http.response.body", "body": b"", "more_body": False}
 GUESSES = Limit(name="links.password", rates={"anonymous": Rate(10, per=60)})
 
@@ -122,7 +128,9 @@ class Redirects:
 
 
 async def _answer(target: Target, send: Any) -> None:
-    await send(target.answer)
+    keep = _KEPT if target.status in _PERMANENT and target.expires == inf else _NOT_KEPT
+    headers = [(b"location", target.url.encode()), keep, _EMPTY]
+    await send({"type": "http.response.start", "status": target.status, "headers": headers})
     await send(_BODY)
 
 
