@@ -15,7 +15,7 @@ import selectors
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -113,16 +113,19 @@ class House:
 
     @asynccontextmanager
     async def web(self, *, cores: set[int] = OURS) -> AsyncIterator[Program]:
-        async with measure.running(("-m", "tenfold.cli", "serve"), cores=cores, environment=self._environment()) as web:
+        async with self._command("serve", cores=cores) as web:
             await measure.answers(web, self.port, "/healthz")
             yield web
 
-    @asynccontextmanager
-    async def worker(self, *, cores: set[int] = OTHERS, nice: int = 0) -> AsyncIterator[Program]:
-        async with measure.running(
-            ("-m", "tenfold.cli", "work"), cores=cores, nice=nice, environment=self._environment()
-        ) as worker:
-            yield worker
+    def worker(self, *, cores: set[int] = OTHERS, nice: int = 0) -> AbstractAsyncContextManager[Program]:
+        return self._command("work", cores=cores, nice=nice)
+
+    def bare(self, port: int) -> AbstractAsyncContextManager[Program]:
+        return measure.running((BARE, str(port)), cores=OURS, log=self.folder / "bare.log")
+
+    def _command(self, name: str, *, cores: set[int], nice: int = 0) -> AbstractAsyncContextManager[Program]:
+        command, log = ("-m", "tenfold.cli", name), self.folder / f"{name}.log"
+        return measure.running(command, cores=cores, nice=nice, log=log, environment=self._environment())
 
     def _environment(self) -> dict[str, str]:
         secrets = ("secret", "database_url", "valkey_url", "nats_url")
@@ -273,7 +276,7 @@ async def hot(house: House, report: Report, size: Size) -> None:
     dice = random.Random(1)
     bare_port = free_port()
     async with (
-        measure.running((BARE, str(bare_port)), cores=OURS) as limit,
+        house.bare(bare_port) as limit,
         house.web() as web,
         # Whoever clicks sits elsewhere: the generator goes first on the cores that it shares with the worker.
         house.worker(nice=10),
@@ -448,16 +451,13 @@ async def creating(house: House, report: Report, size: Size) -> None:
 
 async def bulk_calls(house: House, calls: Sequence[Sequence[str]]) -> float:
     """Links a second."""
-    bodies = iter([bulk_body(call) for call in calls])
-    made = 0
+    bodies = [bulk_body(call) for call in calls]
 
-    def caller() -> None:
-        nonlocal made
-        for body in bodies:
-            made += house.call("POST", "/links/api/links/bulk", body).count(b'"short_url"')
+    def caller(own: Sequence[bytes]) -> int:
+        return sum(house.call("POST", "/links/api/links/bulk", body).count(b'"short_url"') for body in own)
 
     began = time.perf_counter()
-    await asyncio.gather(*(asyncio.to_thread(caller) for _ in range(2)))
+    made = sum(await asyncio.gather(*(asyncio.to_thread(caller, bodies[half::2]) for half in range(2))))
     seconds = time.perf_counter() - began
     if made != BULK * len(calls):
         raise SystemExit(f"{made:,} links of {BULK * len(calls):,} were made")
@@ -615,7 +615,11 @@ async def lag(house: House, report: Report, size: Size) -> None:
 async def memory(house: House, report: Report, size: Size) -> None:
     mib = 1024**2
     bare_port = free_port()
-    async with house.web() as web, house.worker() as worker, measure.running((BARE, str(bare_port)), cores=OURS) as low:
+    async with (
+        house.web() as web,
+        house.worker() as worker,
+        house.bare(bare_port) as low,
+    ):
         await measure.answers(low, bare_port)
         empty = measure.memory(web.pid)
         requests = [get(f"/links/{cold_code(number)}", method="HEAD") for number in range(1, size.memory_links + 1)]

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import platform
-import signal
 import socket
 import statistics
 import subprocess
@@ -154,22 +153,35 @@ class Program:
 
 @asynccontextmanager
 async def running(
-    command: Sequence[str], *, cores: set[int], nice: int = 0, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    *,
+    cores: set[int],
+    log: Path,
+    nice: int = 0,
+    environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Program]:
-    """A Python program on these cores, ended by SIGTERM; what it says goes to our stderr."""
+    """A Python program on these cores, ended by SIGTERM. What it says is shown when something goes wrong."""
 
     def place() -> None:
         os.sched_setaffinity(0, cores)
         os.nice(nice)
 
     clean = {name: value for name, value in os.environ.items() if not name.startswith("TENFOLD_")}
-    process = subprocess.Popen(  # noqa: ASYNC220  # it takes a millisecond
-        [sys.executable, *command], env=clean | dict(environment or {}), stdout=sys.stderr, preexec_fn=place
-    )
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: ASYNC220  # it takes a millisecond
+            [sys.executable, *command],
+            env=clean | dict(environment or {}),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            preexec_fn=place,
+        )
     try:
         yield Program(process)
+    except (Exception, SystemExit):
+        print(f"--- {' '.join(command)} said:\n{log.read_text()[-3000:]}", file=sys.stderr)
+        raise
     finally:
-        process.send_signal(signal.SIGTERM)
+        process.terminate()
         try:
             await asyncio.to_thread(process.wait, 30)
         except subprocess.TimeoutExpired:

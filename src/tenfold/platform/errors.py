@@ -10,6 +10,31 @@ _NAMED = re.compile(r"Object (missing required|contains unknown) field `(.+)`")
 _WORD = re.compile(r"(?<!^)(?=[A-Z])")
 
 
+#: What the decoder says, and what a person understands.
+_PLAIN = (
+    (r"Expected `str` of length >= (\d+)", r"needs at least \1 characters"),
+    (r"Expected `str` of length <= (\d+)", r"has at most \1 characters"),
+    (r"Expected `array` of length >= (\d+)", r"needs at least \1 entries"),
+    (r"Expected `array` of length <= (\d+)", r"has at most \1 entries"),
+    (r"Expected `(?:int|float)[^`]*` >= (\S+)", r"is at least \1"),
+    (r"Expected `(?:int|float)[^`]*` <= (\S+)", r"is at most \1"),
+    (r"Expected `str` matching regex .*", "has characters that can't stand here"),
+    (r"Expected `int[^`]*`, got .*", "is a whole number"),
+    (r"Expected `bool[^`]*`, got .*", "is true or false"),
+    (r"Expected `str[^`]*`, got .*", "is text"),
+    (r"Invalid enum value (.*)", r"can't be \1"),
+    (r"Invalid RFC3339 encoded datetime", "is a date and time like 2030-01-31T12:00:00Z"),
+)
+
+
+def _in_plain_words(text: str) -> str:
+    for pattern, words in _PLAIN:
+        plain, found = re.subn(f"^{pattern}$", words, text)
+        if found:
+            return plain
+    return text
+
+
 class TenfoldError(Exception):
     """Something went wrong on our side. Try again in a moment."""
 
@@ -96,7 +121,7 @@ class Invalid(TenfoldError):
         if named := _NAMED.fullmatch(text):
             text = "is required" if named[1] == "missing required" else "isn't known here"
             field = f"{field}.{named[2]}".removeprefix(".")
-        return cls(fields={field or "body": text})
+        return cls(fields={field or "body": _in_plain_words(text)})
 
 
 class TooManyRequests(TenfoldError):

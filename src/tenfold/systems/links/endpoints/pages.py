@@ -9,10 +9,10 @@ from litestar.types import Send
 from tenfold.systems.links.types import Link
 
 _STYLE = """
-:root{color-scheme:light dark;--ground:#f6f4ef;--ink:#1d1b16;--soft:#655f52;--card:#fffdf8;--line:#ded8ca;
---accent:#b3400b}
-@media(prefers-color-scheme:dark){:root{--ground:#15140f;--ink:#f3efe4;--soft:#a59d8b;--card:#1e1c16;--line:#38342a;
---accent:#ff9a5c}
+:root{color-scheme:light dark;--ground:#f4f6f4;--ink:#111513;--soft:#545c57;--card:#ffffff;--line:#dbe0dc;
+--accent:#b53a00}
+@media(prefers-color-scheme:dark){:root{--ground:#0e1210;--ink:#eef2ef;--soft:#9ba59f;--card:#171b19;--line:#2c332f;
+--accent:#ff8a4d}
 }
 *{box-sizing:border-box}
 body{margin:0;min-height:100dvh;display:grid;place-items:center;padding:1.5rem;background:var(--ground);
