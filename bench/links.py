@@ -514,11 +514,11 @@ async def copy_rows(house: House, calls: Sequence[Sequence[tuple[object, ...]]])
 
 def clicks(dice: random.Random, codes: Sequence[str], count: int, at: float) -> Iterator[Click]:
     """Clicks of the ten minutes before a moment."""
+    visitors = [dice.getrandbits(63) for _ in range(100_000)]
     for number, code in enumerate(zipf(dice, codes, count)):
         referrer = dice.choice(REFERRERS).removeprefix("https://www.").removeprefix("https://").rstrip("/")
         when = at - 600 + 600 * number / count
-        visitor = dice.getrandbits(17) * 0x9E3779B97F4A7 - 2**62
-        yield Click(code, when, 1, visitor, dice.choice(COUNTRIES), referrer, dice.choice(PEOPLE))
+        yield Click(code, when, 1, dice.choice(visitors), dice.choice(COUNTRIES), referrer, dice.choice(PEOPLE))
 
 
 async def counting(house: House, report: Report, size: Size) -> None:

@@ -272,10 +272,17 @@ def _account_create(options: argparse.Namespace) -> None:
 
 
 def _account_key(options: argparse.Namespace) -> None:
+    from tenfold.platform.errors import NotFound
     from tenfold.platform.identity.actions import create_key
 
+    class NoAccount(NotFound):
+        """There is no account {name}. `tenfold account create --name {name}` makes it."""
+
     async def create(runtime: "Runtime") -> str:
-        return (await create_key(runtime.identity, options.name)).token
+        try:
+            return (await create_key(runtime.identity, options.name)).token
+        except NotFound:
+            raise NoAccount(name=options.name) from None
 
     _say(_with_runtime(options, create))
 

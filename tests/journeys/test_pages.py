@@ -7,7 +7,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
-
 from tests.journeys.conftest import House
 
 pytestmark = [pytest.mark.browser, pytest.mark.journey]

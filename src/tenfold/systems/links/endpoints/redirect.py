@@ -128,7 +128,8 @@ class Redirects:
 
 
 async def _answer(target: Target, send: Any) -> None:
-    keep = _KEPT if target.status in _PERMANENT and target.expires == inf else _NOT_KEPT
+    lasting = target.status in _PERMANENT and target.expires == inf and not target.guarded
+    keep = _KEPT if lasting else _NOT_KEPT
     headers = [(b"location", target.url.encode()), keep, _EMPTY]
     await send({"type": "http.response.start", "status": target.status, "headers": headers})
     await send(_BODY)
