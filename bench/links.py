@@ -615,6 +615,7 @@ async def lag(house: House, report: Report, size: Size) -> None:
 async def memory(house: House, report: Report, size: Size) -> None:
     mib = 1024**2
     bare_port = free_port()
+    await fill(house, size.memory_links)
     async with (
         house.web() as web,
         house.worker() as worker,

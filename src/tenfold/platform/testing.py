@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -17,6 +18,7 @@ import msgspec
 from tenfold.platform.bus import open_bus
 from tenfold.platform.db import Database, open_database
 from tenfold.platform.engines import Nats, Postgres, Valkey
+from tenfold.platform.engines.guard import Guard
 from tenfold.platform.migrate import migrate
 from tenfold.platform.settings import Secret, Settings
 
@@ -95,11 +97,15 @@ async def booted_engines() -> AsyncIterator[Engines]:
         Postgres(folder / "postgres", password), Valkey(folder / "valkey", password), Nats(folder / "nats", password)
     )
     parts = (engines.postgres, engines.valkey, engines.nats)
+    guard = Guard()  # ends them if this process is killed
+    for part in parts:
+        part.on_spawn = partial(guard.watch, stage=0, sign=part.stop_signal)
     try:
         await asyncio.gather(*(part.start() for part in parts))
         yield engines
     finally:
         await asyncio.gather(*(part.stop() for part in parts))
+        guard.close()
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 

@@ -82,6 +82,7 @@ class Recorder:
         self._most_in_batch = batch
         self._batch: list[Click] = []
         self._batch_id = ""
+        self._flushing = asyncio.Lock()
         self._most = most
         self._visitor = proxies.visitor
         self._clicks: list[RawClick] = []
@@ -128,17 +129,18 @@ class Recorder:
 
         A batch whose acknowledgement got lost is sent again under the id it had, so that it counts once.
         """
-        while self._batch or self._clicks:
-            if not self._batch:
-                raw = self._clicks[: self._most_in_batch]
-                salt = await self._salt.of(int(raw[0][1]) // 86_400)
-                keyed = hashlib.blake2b(key=salt, digest_size=8)  # once, not for each visitor
-                self._batch = [self._click(each, keyed) for each in raw]
-                self._batch_id = secrets.token_hex(12)
-                del self._clicks[: len(raw)]
-            await self._publish(LinksClicked(clicks=self._batch), self._batch_id)
-            self.sent += len(self._batch)
-            self._batch = []
+        async with self._flushing:
+            while self._batch or self._clicks:
+                if not self._batch:
+                    raw = self._clicks[: self._most_in_batch]
+                    salt = await self._salt.of(int(raw[0][1]) // 86_400)
+                    keyed = hashlib.blake2b(key=salt, digest_size=8)  # once, not for each visitor
+                    self._batch = [self._click(each, keyed) for each in raw]
+                    self._batch_id = secrets.token_hex(12)
+                    del self._clicks[: len(raw)]
+                await self._publish(LinksClicked(clicks=self._batch), self._batch_id)
+                self.sent += len(self._batch)
+                self._batch = []
 
     def _click(self, raw: RawClick, keyed: "hashlib.blake2b") -> Click:
         code, at, owner_id, peer, agent, referrer, forwarded, purpose, known = raw
