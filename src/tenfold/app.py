@@ -1,6 +1,7 @@
 """The composition root: the one list of systems, and the processes made of them."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -65,7 +66,18 @@ async def open_process(settings: Settings) -> AsyncIterator[Process]:
         started = {
             system.name: (system, await stack.enter_async_context(system.start(runtime))) for system in chosen(settings)
         }
+        _calm_the_collector()
         yield Process(runtime, started)
+
+
+def _calm_the_collector() -> None:
+    """What is there now stays for good, so the garbage collector need not look at it again, nor look so often.
+
+    Without this it takes a fifth of a bulk call, and shows in the slowest redirects.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def mounted(process: Process) -> Mounted:

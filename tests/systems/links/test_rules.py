@@ -14,7 +14,7 @@ from tenfold.systems.links import rules
 from tenfold.systems.links.errors import BadLink
 from tenfold.systems.links.types import Bucket, StoredLink
 
-SCRAMBLER = rules.Scrambler(b"a key of thirty-two bytes, surely")
+SCRAMBLER = rules.Scrambler(b"a key of thirty-two bytes, surel")
 NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 numbers = st.integers(0, rules.CODES - 1)
 

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import zip_longest
-from typing import Any
 
 import msgspec
 from argon2 import PasswordHasher
@@ -162,8 +161,9 @@ async def shorten_many(
             unnamed.append((place, link))
     aliases = list(fresh)
     while fresh or unnamed:
-        for number, (place, link) in zip(await links.numbers.take(len(unnamed)), unnamed, strict=True):
-            link.code = links.scrambler.code(number)
+        codes = links.scrambler.codes(await links.numbers.take(len(unnamed)))
+        for code, (place, link) in zip(codes, unnamed, strict=True):
+            link.code = code
             fresh[link.code] = place, link
         named, unnamed = set(aliases), []
         async with links.db.transaction() as tx:
@@ -189,26 +189,22 @@ def refusal(error: TenfoldError) -> Refusal:
 
 
 def shown(links: Links, link: StoredLink, now: datetime) -> Link:
-    return Link(**_fields(links, link, now))
-
-
-def _fields(links: Links, link: StoredLink, now: datetime) -> dict[str, Any]:
-    return {
-        "code": link.code,
-        "short_url": links.short_url + link.code,
-        "url": link.url,
-        "title": link.title,
-        "tags": list(link.tags),
-        "status": link.status,
-        "created_at": datetime.fromtimestamp(made_at(link.id), UTC),
-        "expires_at": link.expires_at,
-        "max_clicks": link.max_clicks,
-        "clicks_left": link.clicks_left,
-        "has_password": link.password is not None,
-        "enabled": link.enabled,
-        "state": rules.state_of(link, now),
-        "anonymous": link.owner_id is None,
-    }
+    return Link(
+        code=link.code,
+        short_url=links.short_url + link.code,
+        url=link.url,
+        title=link.title,
+        tags=list(link.tags),
+        status=link.status,
+        created_at=datetime.fromtimestamp(made_at(link.id), UTC),
+        expires_at=link.expires_at,
+        max_clicks=link.max_clicks,
+        clicks_left=link.clicks_left,
+        has_password=link.password is not None,
+        enabled=link.enabled,
+        state=rules.state_of(link, now),
+        anonymous=link.owner_id is None,
+    )
 
 
 async def read(links: Links, code: str, principal: Principal) -> Link:
@@ -251,7 +247,7 @@ async def list_links(
     days = [(now - timedelta(days=13 - day)).date() for day in range(14)]
     items = [
         ListedLink(
-            **_fields(links, link, now),
+            **msgspec.structs.asdict(shown(links, link, now)),
             clicks=counted[link.code].total(),
             series=[counted[link.code][day] for day in days],
         )
@@ -295,11 +291,11 @@ async def export(links: Links, principal: Principal) -> AsyncIterator[str]:
         out = io.StringIO()
         write = csv.writer(out).writerow
         for link in some:
-            fields = _fields(links, link, now)
+            view = shown(links, link, now)
             ends = link.expires_at.isoformat() if link.expires_at else ""
             write([
-                _cell(link.code), fields["short_url"], link.url, _cell(link.title or ""), _cell(";".join(link.tags)),
-                link.status, fields["created_at"].isoformat(), ends, link.max_clicks or "", fields["state"],
+                _cell(link.code), view.short_url, link.url, _cell(link.title or ""), _cell(";".join(link.tags)),
+                link.status, fields["created_at"].isoformat(), ends, link.max_clicks or "", view.state,
                 clicks[link.code],
             ])  # fmt: skip
         yield out.getvalue()

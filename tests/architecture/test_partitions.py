@@ -1,0 +1,213 @@
+"""The partition proof: on copies of all tables, spread by their declared keys, each hot query touches one partition.
+
+So the same SQL runs on a cluster that spreads tables over servers, and asks one server for what happens often.
+"""
+
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from tenfold.app import packages
+from tenfold.contracts.links import LinksChanged
+from tenfold.platform import outbox
+from tenfold.platform.bus.consumers import _note as note_handled
+from tenfold.platform.db import Database, Tx, open_database
+from tenfold.platform.identity import rules as identity_rules
+from tenfold.platform.identity import store as identity
+from tenfold.platform.migrate import Migration, distributions, migrations_of
+from tenfold.platform.settings import Secret
+from tenfold.platform.testing import Engines, fresh_database
+from tenfold.systems.links import rules, store
+from tenfold.systems.links.types import StoredLink
+
+PARTITIONS = 8
+MIGRATIONS = [migration for package in packages() for migration in migrations_of(package)]
+DISTRIBUTED = {each.table: each.key for each in distributions(MIGRATIONS) if each.key is not None}
+REFERENCES = {each.table for each in distributions(MIGRATIONS) if each.key is None}
+
+_TABLE = re.compile(
+    r"^-- distribute: (?P<table>\w+\.\w+) by (?P<key>\w+)\n"
+    r"CREATE TABLE (?P=table) \((?P<columns>.*?)\n\)(?P<storage> WITH \([^)]*\))?;",
+    re.DOTALL | re.MULTILINE,
+)
+NOW = datetime.now(UTC)
+
+type Query = Callable[[Tx], Awaitable[object]]
+
+
+def spread(migration: Migration) -> str:
+    """A migration whose distributed tables are partitioned by their keys, nothing else changed."""
+
+    def partitioned(found: re.Match[str]) -> str:
+        table, key, columns, storage = found["table"], found["key"], found["columns"], found["storage"] or ""
+        parts = [
+            f"CREATE TABLE {table}_p{n} PARTITION OF {table} FOR VALUES WITH (MODULUS {PARTITIONS}, REMAINDER {n})"
+            f"{storage};"
+            for n in range(PARTITIONS)
+        ]
+        return f"CREATE TABLE {table} ({columns}\n) PARTITION BY HASH ({key});\n" + "\n".join(parts)
+
+    sql, count = _TABLE.subn(partitioned, migration.sql)
+    declared = [each for each in distributions([migration]) if each.key is not None]
+    assert count == len(declared), f"{migration.file}: a declaration isn't directly above its table"
+    return sql
+
+
+async def test_every_table_says_how_it_is_spread(engines: Engines) -> None:
+    async with fresh_database(engines, packages()) as db, db.read() as tx:
+        names = await tx.connection.fetch(
+            """SELECT schemaname || '.' || tablename FROM pg_tables
+               WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"""
+        )
+    tables = {name for (name,) in names} - {"platform.migration"}
+    assert tables == {*DISTRIBUTED, *REFERENCES}
+    assert not {*DISTRIBUTED} & REFERENCES
+
+
+@pytest.mark.parametrize("table", DISTRIBUTED)
+async def test_the_key_is_in_every_unique_key(engines: Engines, table: str) -> None:
+    sql = """SELECT i.indexrelid::regclass::text, array_agg(a.attname::text) FROM pg_index i
+             JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)
+             WHERE i.indrelid = $1::text::regclass AND i.indisunique GROUP BY 1"""
+    async with fresh_database(engines, packages()) as db, db.read() as tx:
+        indexes = await tx.connection.fetch(sql, table)
+    assert indexes, "a distributed table has a primary key"
+    for index, columns in indexes:
+        assert DISTRIBUTED[table] in columns, index
+
+
+# --- hot queries ----------------------------------------------------------------------------------------------------
+
+
+class Explained:
+    """A connection that explains each statement, with its arguments, before it runs it."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.planned: set[str] = set()
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        async def run(sql: str, *args: object) -> Any:
+            plan = await self._connection.fetchval(f"EXPLAIN (FORMAT JSON) {sql}", *args)
+            self.planned |= relations(json.loads(plan))
+            return await getattr(self._connection, name)(sql, *args)
+
+        return run
+
+
+def relations(plan: Any) -> set[str]:
+    """The names of all relations that a plan scans or changes."""
+    if isinstance(plan, list):
+        return {name for each in plan for name in relations(each)}
+    if not isinstance(plan, dict):
+        return set()
+    own = {plan["Relation Name"]} if "Relation Name" in plan else set()
+    return own | {name for each in plan.values() for name in relations(each)}
+
+
+async def partitions_of(db: Database, query: Query) -> dict[str, set[str]]:
+    """The partitions that a query touches, of each table, in a transaction of its own.
+
+    Those of its plans; and those that it has locked, since no plan tells where rows are inserted.
+    """
+    locked = """SELECT DISTINCT c.relname::text FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+                WHERE l.pid = pg_backend_pid() AND c.relispartition AND c.relkind = 'r'"""
+    async with db.transaction() as tx:
+        explained = Explained(tx.connection)
+        await query(Tx(explained))  # type: ignore[arg-type]
+        names = {name for (name,) in await tx.connection.fetch(locked)} | explained.planned
+    touched: dict[str, set[str]] = {}
+    for name in names:
+        if found := re.fullmatch(r"(\w+)_p\d+", name):
+            touched.setdefault(found[1], set()).add(name)
+    return touched
+
+
+@pytest.fixture(scope="module")
+async def spread_out(engines: Engines) -> AsyncIterator[Database]:
+    """A database whose distributed tables are partitioned by their keys, with some rows."""
+    url = await engines.database(())
+    db = await open_database(engines.settings(database_url=Secret(url)))
+    async with db.transaction() as tx:
+        for migration in MIGRATIONS:
+            await tx.script(spread(migration))
+    async with db.transaction() as tx:
+        for number in range(40):
+            await store.insert_link(tx, link(f"filler-{number}"))
+            await store.add_clicks(tx, {(f"filler-{number}", rules.hour_of(NOW), "", ""): rules.Row(clicks=1)})
+            await identity.insert_account(tx, number, f"filler{number}", "", "free", "hash")
+        await store.insert_link(tx, link("docs"))
+        await identity.insert_account(tx, ACCOUNT, "alice", "Alice", "free", "hash")
+        await identity.insert_name(tx, "alice", ACCOUNT)
+        await identity.insert_session(tx, ACCOUNT, 1, b"digest", "browser")
+        await identity.insert_key(tx, ACCOUNT, 2, b"digest", "laptop")
+    yield db
+    await db.close()
+    await engines.drop(url)
+
+
+def link(code: str) -> StoredLink:
+    return StoredLink(code=code, id=7, owner_id=ACCOUNT, url="https://example.org/", max_clicks=9, clicks_left=9)
+
+
+ACCOUNT = 1 << 40
+TODAY = NOW.date()
+VISITS = [("docs", TODAY, visitor) for visitor in range(50)]
+ROWS = {
+    ("docs", rules.hour_of(NOW) - timedelta(hours=hours), "country", value): rules.Row(clicks=1)
+    for hours in range(20)
+    for value in ("DE", "US")
+}
+HOT: dict[str, tuple[set[str], Query]] = {
+    "find_link": ({"link"}, lambda tx: store.find_link(tx, "docs")),
+    "find_links": ({"link"}, lambda tx: store.find_links(tx, ["docs"])),
+    "lock_link": ({"link"}, lambda tx: store.lock_link(tx, "docs")),
+    "insert_link": ({"link"}, lambda tx: store.insert_link(tx, link("another"))),
+    "insert_link (taken)": ({"link"}, lambda tx: store.insert_link(tx, link("docs"))),
+    "update_link": ({"link"}, lambda tx: store.update_link(tx, link("docs"))),
+    "take_clicks": ({"link"}, lambda tx: store.take_clicks(tx, "docs", 2, NOW)),
+    "add_clicks": ({"hourly"}, lambda tx: store.add_clicks(tx, ROWS)),
+    "add_visitors": ({"visitor"}, lambda tx: store.add_visitors(tx, VISITS)),
+    "list_counts": ({"hourly", "daily"}, lambda tx: store.list_counts(tx, "docs", NOW - timedelta(days=9), NOW)),
+    "list_totals": ({"hourly"}, lambda tx: store.list_totals(tx, rules.of_owner(ACCOUNT), NOW - timedelta(days=1))),
+    "list_sums": ({"hourly", "daily"}, lambda tx: store.list_sums(tx, ["docs"])),
+    "delete_link": ({"link", "hourly", "daily", "visitor"}, lambda tx: store.delete_link(tx, "another")),
+    "find_account_id": ({"account_name"}, lambda tx: identity.find_account_id(tx, "alice")),
+    "find_login": ({"account"}, lambda tx: identity.find_login(tx, ACCOUNT)),
+    "find_session": (
+        {"account", "session"},
+        lambda tx: identity.find_session(tx, ACCOUNT, 1, identity_rules.SESSION_IDLE, identity_rules.SESSION_LIFE),
+    ),
+    "find_key": ({"account", "api_key"}, lambda tx: identity.find_key(tx, ACCOUNT, 2)),
+    "note_session_seen": ({"session"}, lambda tx: identity.note_session_seen(tx, ACCOUNT, 1, 0)),
+    "note_key_used": ({"api_key"}, lambda tx: identity.note_key_used(tx, ACCOUNT, 2, 0)),
+    "the inbox": ({"inbox"}, lambda tx: note_handled(tx, "a-consumer", {"an-event": cast("Any", None)})),
+    "the outbox": ({"outbox"}, lambda tx: outbox.emit(tx, LinksChanged(codes=["docs"]))),
+}
+
+
+@pytest.mark.parametrize("name", HOT)
+async def test_a_hot_query_touches_one_partition_of_each_table(spread_out: Database, name: str) -> None:
+    tables, query = HOT[name]
+    touched = await partitions_of(spread_out, query)
+    assert {table: len(partitions) for table, partitions in touched.items()} == dict.fromkeys(tables, 1)
+
+
+async def test_what_touches_them_all_is_seen(spread_out: Database) -> None:
+    everywhere = await partitions_of(spread_out, lambda tx: store.count_links(tx, ACCOUNT))
+    assert {table: len(partitions) for table, partitions in everywhere.items()} == {"link": PARTITIONS}
+    inserted = await partitions_of(
+        spread_out, lambda tx: store.add_visitors(tx, [(f"code-{number}", TODAY, 1) for number in range(100)])
+    )
+    assert {table: len(partitions) for table, partitions in inserted.items()} == {"visitor": PARTITIONS}
+
+
+async def test_what_belongs_together_lies_together(spread_out: Database) -> None:
+    """Joins of tables with the same key stay on one server."""
+    for query in (HOT["find_session"][1], HOT["find_key"][1], HOT["delete_link"][1]):
+        touched = await partitions_of(spread_out, query)
+        assert len({name.rpartition("_")[2] for names in touched.values() for name in names}) == 1
