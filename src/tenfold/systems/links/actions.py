@@ -295,7 +295,7 @@ async def export(links: Links, principal: Principal) -> AsyncIterator[str]:
             ends = link.expires_at.isoformat() if link.expires_at else ""
             write([
                 _cell(link.code), view.short_url, link.url, _cell(link.title or ""), _cell(";".join(link.tags)),
-                link.status, fields["created_at"].isoformat(), ends, link.max_clicks or "", view.state,
+                link.status, view.created_at.isoformat(), ends, link.max_clicks or "", view.state,
                 clicks[link.code],
             ])  # fmt: skip
         yield out.getvalue()
