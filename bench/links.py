@@ -181,6 +181,13 @@ class House:
                 raise SystemExit(f"{counted:,} clicks are counted, and there were {clicks:,}")
             await asyncio.sleep(0.05)
 
+    async def settle(self) -> None:
+        """Have what other parts have left in the stream counted."""
+        async with self.worker():
+            # A consumer that has never run doesn't know yet what waits for it.
+            while not (backlog := await self.bus.backlog()) or sum(backlog.values()):
+                await asyncio.sleep(0.1)
+
     def everything(self) -> list[int]:
         """All engine processes."""
         engines = (self.engines.postgres, self.engines.valkey, self.engines.nats)
@@ -523,6 +530,7 @@ def clicks(dice: random.Random, codes: Sequence[str], count: int, at: float) -> 
 
 async def counting(house: House, report: Report, size: Size) -> None:
     """A backlog of clicks, and one worker that begins to count."""
+    await house.settle()
     dice = random.Random(5)
     codes = [cold_code(-number) for number in range(10_000)]
     events = [LinksClicked(clicks=list(some)) for some in batched(clicks(dice, codes, size.clicks, time.time()), 500)]

@@ -93,7 +93,9 @@ def mounted(process: Process) -> Mounted:
         served.append(Served(system.name, app, front, system.pages, frozenset(system.hosts(state))))
     house = House(runtime, process.systems)
     platform = application(title="Tenfold", controllers=[HomeEndpoints], provide={"house": house}, **shared)
-    identity = application(title="Tenfold Identity", controllers=IDENTITY, provide={}, **shared)
+    identity = application(
+        title="Tenfold Identity", controllers=IDENTITY, provide={}, docs="/api/identity/docs", **shared
+    )
     return Mounted(runtime, served, platform, identity)
 
 

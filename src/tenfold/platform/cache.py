@@ -38,6 +38,8 @@ TOMBSTONE, TOMBSTONE_MS = b"", 10_000
 TOO_LATE = TOMBSTONE_MS / 1000 / 2
 #: Bytes that an entry takes besides its packed value: key, slots, the objects of a struct (measured with tracemalloc).
 OVERHEAD = 400
+#: Fetches under way at a time: one slow answer must not hold up all others, and few have more keys each.
+FETCHES = 4
 #: Seconds until an invalidation that couldn't be spread is tried again, and how many of them are remembered.
 RETRY, OWED = 1.0, 100_000
 
@@ -102,6 +104,8 @@ class Cache[K: str | int, V: msgspec.Struct]:
         self._entries: OrderedDict[K, _Entry[V]] = OrderedDict()
         self._absent: OrderedDict[K, float] = OrderedDict()
         self._flights: dict[K, asyncio.Future[V | None]] = {}
+        self._waiting: list[tuple[K, asyncio.Future[V | None]]] = []
+        self._fetching = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._owed: dict[K, None] = {}
 
@@ -194,30 +198,50 @@ class Cache[K: str | int, V: msgspec.Struct]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _take_off(self, keys: list[K]) -> dict[K, asyncio.Future[V | None]]:
-        """Fetch keys once, for everybody who asks for them meanwhile."""
+        """Fetch keys once, for everybody who asks for them meanwhile.
+
+        At most FETCHES are under way; what is asked for in the meantime goes together in the next. So a burst of misses
+        costs a few round trips rather than some for each key, and a single one waits for nothing.
+        """
         loop = asyncio.get_running_loop()
         flights: dict[K, asyncio.Future[V | None]] = {key: loop.create_future() for key in keys}
         self._flights |= flights
-        self._start(self._fly(flights))
+        self._waiting += flights.items()
+        if self._fetching < FETCHES:
+            self._fetching += 1
+            self._start(self._fly())
         return flights
 
-    async def _fly(self, flights: dict[K, asyncio.Future[V | None]]) -> None:
+    async def _fly(self) -> None:
+        flights: list[tuple[K, asyncio.Future[V | None]]] = []
         try:
-            fetched = await self._fetch(list(flights))
-            for key, flight in flights.items():
-                value, size = fetched.get(key, (None, 0))
-                if self._flights.get(key) is flight:  # else it was invalidated meanwhile: this may be the old value
-                    self._keep(key, value, size)
-                flight.set_result(value)
-        except Exception as error:  # noqa: BLE001  # it belongs to those who wait
-            for flight in flights.values():
-                flight.set_exception(error)
-                flight.exception()  # seen, even if all of them have given up
+            while self._waiting:
+                flights, self._waiting = self._waiting[:CHUNK], self._waiting[CHUNK:]
+                await self._land(flights)
         finally:
-            for key, flight in flights.items():
+            self._fetching -= 1
+            for key, flight in [*flights, *(self._waiting if self._fetching == 0 else ())]:
                 flight.cancel()  # only when this was cancelled itself
                 if self._flights.get(key) is flight:
                     del self._flights[key]
+
+    async def _land(self, flights: Sequence[tuple[K, asyncio.Future[V | None]]]) -> None:
+        """Give those who wait what there is, or the error that it met."""
+        try:
+            fetched = await self._fetch(list(dict.fromkeys(key for key, _ in flights)))
+        except Exception as error:  # noqa: BLE001  # it belongs to those who wait
+            for _, flight in flights:
+                flight.set_exception(error)
+                flight.exception()  # seen, even if all of them have given up
+            fetched = {}
+        for key, flight in flights:
+            value, size = fetched.get(key, (None, 0))
+            if self._flights.get(key) is flight:  # else it was invalidated meanwhile: this may be the old value
+                if not flight.done():
+                    self._keep(key, value, size)
+                del self._flights[key]
+            if not flight.done():
+                flight.set_result(value)
 
     async def _fetch(self, keys: list[K]) -> dict[K, tuple[V, int]]:
         """Values and their sizes from Valkey or, where it has none, from the loader, which Valkey is told of."""

@@ -14,7 +14,7 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, OpenAPIType, Reference, Schema
+from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, OpenAPIType, Reference, Schema, Server
 from litestar.response import Stream
 from litestar.types import ASGIApp, Receive, Scope, Send
 
@@ -126,9 +126,15 @@ def _first_line(text: str) -> str:
 
 
 def application(
-    *, title: str, controllers: Sequence[Any], provide: Mapping[str, object], max_body: int, runtime: Runtime
+    *,
+    title: str,
+    controllers: Sequence[Any],
+    provide: Mapping[str, object],
+    max_body: int,
+    runtime: Runtime,
+    docs: str = "/api/docs",
 ) -> Litestar:
-    """One Litestar application whose errors are problems and whose contract says so.
+    """One Litestar application whose errors are problems and whose contract, at {docs}/openapi.json, says so.
 
     Its endpoints may ask, by name, for what is in `provide` and for db, live, limits, identity, principal and ip.
     """
@@ -139,6 +145,14 @@ def application(
     async def ip(scope: Scope) -> str:
         return scope["client"][0] if scope["client"] else ""
 
+    contract = OpenAPIConfig(
+        title=title,
+        version="1",
+        path=docs,
+        render_plugins=[JsonRenderPlugin()],
+        # As seen from the document, since the prefix is the dispatcher's and there is none on a host of one's own.
+        servers=[Server(url="/".join(docs.count("/") * [".."]))],
+    )
     own = {"db": runtime.db, "live": runtime.live, "limits": runtime.limits, "identity": runtime.identity}
     app = Litestar(
         route_handlers=list(controllers),
@@ -154,10 +168,11 @@ def application(
         },
         request_class=_Request,
         request_max_body_size=max_body,
-        openapi_config=OpenAPIConfig(title=title, version="1", path="/api/docs", render_plugins=[JsonRenderPlugin()]),
+        openapi_config=contract,
         logging_config=None,
     )
     _document_problems(app)
+    _document_strictness(app)
     return app
 
 
@@ -185,6 +200,18 @@ def _document_problems(app: Litestar) -> None:
                 # 400 is what the framework guesses of itself; ours are problems.
                 kept = {code: each for code, each in (operation.responses or {}).items() if code != "400"}
                 operation.responses = kept | {"default": answer}
+                if isinstance(nothing := kept.get("204"), OpenAPIResponse):
+                    nothing.content = None
+
+
+def _document_strictness(app: Litestar) -> None:
+    """Say of the bodies that take no unknown fields that they don't, which the framework leaves out."""
+    for route in app.routes:
+        for handler in getattr(route, "route_handlers", ()):
+            kind = handler.parsed_data_field and handler.parsed_data_field.annotation
+            schema = app.openapi_schema.components.schemas.get(getattr(kind, "__name__", ""))
+            if schema is not None and kind.__struct_config__.forbid_unknown_fields:
+                schema.additional_properties = False
 
 
 def resume_after(last_event_id: str | None) -> int | None:

@@ -2,15 +2,22 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from litestar import Controller, Request, Response, WebSocket, delete, get, patch, post, websocket
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
-from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
-from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter, RawBody
+from litestar.openapi.spec import (
+    OpenAPIFormat,
+    OpenAPIMediaType,
+    OpenAPIResponse,
+    OpenAPIType,
+    Operation,
+    RequestBody,
+    Schema,
+)
+from litestar.params import FromQuery, HeaderParameter, JSONBody, PathParameter, QueryParameter, RawBody
 from litestar.response import Stream
-from msgspec import Meta
 
 from tenfold.platform.errors import BadRequest
 from tenfold.platform.http import event_stream, push, resume_after
@@ -56,7 +63,7 @@ BULK = Limit(
 #: Ten thousand rows of long addresses.
 BULK_BYTES = 32 * 1024 * 1024
 
-type Code = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{3,64}$", description="The code or alias of a link.")]
+Code = Annotated[str, PathParameter(pattern="^[A-Za-z0-9_-]{3,64}$", description="The code or alias of a link.")]
 
 
 @dataclass
@@ -68,6 +75,16 @@ class _TakesCsv(Operation):
             type=OpenAPIType.STRING, description="A line of column names, url among them, then a row a link."
         )
         self.request_body = RequestBody(content={"text/csv": OpenAPIMediaType(schema=schema)}, required=True)
+
+
+@dataclass
+class _AnswersPicture(Operation):
+    """Says that the picture comes in either format."""
+
+    def __post_init__(self) -> None:
+        picture = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY))
+        answer = cast("OpenAPIResponse", cast("dict[str, object]", self.responses)["200"])
+        answer.content = {"image/svg+xml": picture, "image/png": picture}
 
 
 class LinkEndpoints(Controller):
@@ -146,16 +163,14 @@ class LinkEndpoints(Controller):
         return await actions.overview(links, principal)
 
     @get("/{code:str}")
-    async def read(
-        self, code: FromPath[Code], links: NamedDependency[Links], principal: NamedDependency[Principal]
-    ) -> Link:
+    async def read(self, code: Code, links: NamedDependency[Links], principal: NamedDependency[Principal]) -> Link:
         return await actions.read(links, code, principal)
 
     @patch("/{code:str}")
     async def change(
         self,
         request: Request[Any, Any, Any],
-        code: FromPath[Code],
+        code: Code,
         data: JSONBody[ChangeLink],
         links: NamedDependency[Links],
         principal: NamedDependency[Principal],
@@ -163,15 +178,13 @@ class LinkEndpoints(Controller):
         return await actions.change(links, code, data, principal, host=_host(request))
 
     @delete("/{code:str}")
-    async def delete(
-        self, code: FromPath[Code], links: NamedDependency[Links], principal: NamedDependency[Principal]
-    ) -> None:
+    async def delete(self, code: Code, links: NamedDependency[Links], principal: NamedDependency[Principal]) -> None:
         await actions.delete(links, code, principal)
 
-    @get("/{code:str}/qr", media_type="image/svg+xml")
+    @get("/{code:str}/qr", media_type="image/svg+xml", operation_class=_AnswersPicture)
     async def qr(
         self,
-        code: FromPath[Code],
+        code: Code,
         links: NamedDependency[Links],
         principal: NamedDependency[Principal],
         format: FromQuery[Literal["svg", "png"]] = "svg",
@@ -186,7 +199,7 @@ class LinkEndpoints(Controller):
     @get("/{code:str}/stats")
     async def stats(
         self,
-        code: FromPath[Code],
+        code: Code,
         links: NamedDependency[Links],
         principal: NamedDependency[Principal],
         period: FromQuery[Period] = "24h",
@@ -196,7 +209,7 @@ class LinkEndpoints(Controller):
     @get("/{code:str}/live", media_type="text/event-stream")
     async def live(
         self,
-        code: FromPath[Code],
+        code: Code,
         links: NamedDependency[Links],
         principal: NamedDependency[Principal],
         live: NamedDependency[Live],
@@ -212,7 +225,7 @@ class LinkEndpoints(Controller):
     async def live_socket(
         self,
         socket: WebSocket[Any, Any, Any],
-        code: FromPath[Code],
+        code: Code,
         links: NamedDependency[Links],
         principal: NamedDependency[Principal],
         live: NamedDependency[Live],
