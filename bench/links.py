@@ -12,6 +12,7 @@ import os
 import random
 import re
 import selectors
+import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
@@ -188,6 +189,12 @@ class House:
             while not (backlog := await self.bus.backlog()) or sum(backlog.values()):
                 await asyncio.sleep(0.1)
 
+    async def settled(self, timeout: float = 180) -> None:
+        """Wait until no click waits to be counted. Raises TimeoutError."""
+        async with asyncio.timeout(timeout):
+            while (await self.bus.backlog()).get("links-count-clicks", 1):
+                await asyncio.sleep(0.1)
+
     def everything(self) -> list[int]:
         """All engine processes."""
         engines = (self.engines.postgres, self.engines.valkey, self.engines.nats)
@@ -279,36 +286,46 @@ class Turn:
 
 
 async def hot(house: House, report: Report, size: Size) -> None:
-    """Links in memory, clicks published by the web process and counted by a worker meanwhile."""
+    """Links in memory, clicks published by the web process and counted by a worker.
+
+    On two cores the worker has to share one with the generator, which then is the limit of what is meant to be measured.
+    So it sleeps in the turns that are compared with the bare application, counts afterwards, and has a turn of its own.
+    """
     dice = random.Random(1)
     bare_port = free_port()
     async with (
         house.bare(bare_port) as limit,
         house.web() as web,
         # Whoever clicks sits elsewhere: the generator goes first on the cores that it shares with the worker.
-        house.worker(nice=10),
+        house.worker(nice=10) as worker,
     ):
         await measure.answers(limit, bare_port)
         codes = await house.shorten([bare.TARGET] * 100)
         requests = [click(dice, code) for code in zipf(dice, codes, 5000)]
         many = load.keep(house.folder / "many", requests)
         one = load.keep(house.folder / "one", [click(dice, codes[0]) for _ in range(5000)])
-        turns: dict[str, list[Turn]] = {"ours": [], "bare": [], "one": []}
+        turns: dict[str, list[Turn]] = {"ours": [], "bare": [], "one": [], "all": []}
         answered = sent = 0
         for number in range(size.rounds + 1):
             for name, program, port, file in (
                 ("ours", web, house.port, many),
                 ("bare", limit, bare_port, many),
                 ("one", web, house.port, one),
+                ("all", web, house.port, many),
             ):
+                if name == "all":
+                    await house.until_counted(await house.served())
+                else:
+                    os.kill(worker.pid, signal.SIGSTOP)
                 before = program.cpu
                 seen = await load.replay(port, file, seconds=size.turn if number else 1)
                 await asyncio.sleep(0.3)  # the last clicks are being sent off: that is part of the work
                 if number:  # the first round warms up
                     turns[name].append(Turn(seen.rate, seen.answered / (program.cpu - before)))
+                os.kill(worker.pid, signal.SIGCONT)
                 if program is web:
                     answered, sent = answered + seen.answered, sent + seen.sent
-        ours, bare_, one_ = (
+        ours, bare_, one_, all_ = (
             Turn(median(turn.rate for turn in some), median(turn.per_cpu for turn in some)) for some in turns.values()
         )
         served = await house.served()
@@ -322,6 +339,10 @@ async def hot(house: House, report: Report, size: Size) -> None:
         report.add(Row(
             claim="... for each second of processor time", measured=ours.per_cpu, unit="/s",
             limit=bare_.per_cpu, limit_of="bare ASGI", wanted="ratio >= 0.6", met=ours.per_cpu >= 0.6 * bare_.per_cpu,
+        ))  # fmt: skip
+        report.add(Row(
+            claim="... while the worker counts on the generator's core", measured=all_.rate, unit="/s",
+            limit=bare_.rate, limit_of="bare ASGI",
         ))  # fmt: skip
         report.add(Row(
             claim="... each counted exactly once", measured=served, unit="clicks", limit=served,
@@ -534,6 +555,8 @@ async def counting(house: House, report: Report, size: Size) -> None:
     dice = random.Random(5)
     codes = [cold_code(-number) for number in range(10_000)]
     events = [LinksClicked(clicks=list(some)) for some in batched(clicks(dice, codes, size.clicks, time.time()), 500)]
+    async with house.worker():  # earlier parts may have left some
+        await house.settled()
     for some in batched(events, 50):
         await house.bus.publish_many(some)
     before = await house.counted()
@@ -742,6 +765,7 @@ def timed(work: Callable[[], object]) -> float:
 
 async def bots(house: House, report: Report, size: Size) -> None:
     """Three of ten clicks are bots'."""
+    await house.settle()
     dice, many = random.Random(8), size.bots * 3 // 10
     async with house.web(), house.worker():
         [code] = await house.shorten([bare.TARGET])

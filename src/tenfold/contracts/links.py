@@ -19,7 +19,8 @@ class Click(msgspec.Struct, array_like=True, frozen=True):
     """ISO 3166-1 alpha-2; "" is unknown."""
     referrer: str
     """The host that the visitor came from; "" is none."""
-    agent: str
+    agent: str | int
+    """The User-Agent header, or the place in the event of an earlier click that has the same: see `agent_of`."""
     prefetch: bool = False
     """The browser fetched it in advance, and nobody has looked at it yet."""
     known: bool = True
@@ -30,6 +31,12 @@ class LinksClicked(Event, subject="links.clicked", frozen=True, kw_only=True):
     """Clicks of one web process in the order they came, as many as came in a moment."""
 
     clicks: list[Click]
+
+    def agent_of(self, click: Click) -> str:
+        """The User-Agent header of a click of this event. Most of a click's bytes, so an event says each only once."""
+        while isinstance(click.agent, int):
+            click = self.clicks[click.agent]
+        return click.agent
 
 
 class LinksChanged(Event, subject="links.changed", frozen=True, kw_only=True):

@@ -367,6 +367,13 @@ async def test_a_call_has_ten_thousand_rows_at_most(stack: Any) -> None:
     refused(await erin.post(f"{API}/bulk", json={"links": rows[:5000]}), 429, "too_many_requests")
 
 
+async def test_an_alias_is_taken_once_however_far_apart_its_rows_are(alice: httpx.AsyncClient) -> None:
+    rows = [DOCS | ({"alias": alice_number(alice)} if number in (0, 700, 1400) else {}) for number in range(1401)]
+    results = (await alice.post(f"{API}/bulk", json={"links": rows})).json()["results"]
+    assert [number for number, result in enumerate(results) if result["error"]] == [700, 1400]
+    assert len({result["link"]["code"] for result in results if result["link"]}) == 1399
+
+
 async def test_strangers_make_links_one_by_one(stranger: httpx.AsyncClient) -> None:
     for rows in ([DOCS], [DOCS] * 5):
         refused(await stranger.post(f"{API}/bulk", json={"links": rows}), 403, "not_yours")

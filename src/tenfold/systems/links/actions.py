@@ -6,7 +6,7 @@ import io
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from itertools import zip_longest
+from itertools import batched, zip_longest
 
 import msgspec
 from argon2 import PasswordHasher
@@ -120,6 +120,10 @@ def _taken(alias: str) -> AliasTaken:
     return AliasTaken(alias=alias, fields={"alias": "already leads somewhere"})
 
 
+#: Rows of a bulk call that are made at a time: whoever follows a link in this process meanwhile waits for so many.
+PIECE = 500
+
+
 def check_rows(links: Links, rows: Sequence[object], principal: Principal) -> None:
     """Raises NotYours for a stranger, Invalid for more rows than one call may have."""
     _owner(principal)
@@ -135,6 +139,13 @@ async def shorten_many(
     Results in the order of the rows. Raises what check_rows does.
     """
     check_rows(links, rows, principal)
+    results: list[BulkResult] = []
+    for some in batched(rows, PIECE):
+        results += await _shorten_some(links, some, principal, host)
+    return results
+
+
+async def _shorten_some(links: Links, rows: Sequence[object], principal: Principal, host: str) -> list[BulkResult]:
     now = datetime.now(UTC)
     own_hosts = links.own_hosts | {host}
     results: list[BulkResult] = [BulkResult() for _ in rows]
@@ -162,10 +173,13 @@ async def shorten_many(
     aliases = list(fresh)
     while fresh or unnamed:
         codes = links.scrambler.codes(await links.numbers.take(len(unnamed)))
-        for code, (place, link) in zip(codes, unnamed, strict=True):
+        named, nameless, unnamed = set(aliases), unnamed, []
+        for code, (place, link) in zip(codes, nameless, strict=True):
             link.code = code
-            fresh[link.code] = place, link
-        named, unnamed = set(aliases), []
+            if code in fresh:  # it is an alias of this call: take the next number
+                unnamed.append((place, link))
+            else:
+                fresh[code] = place, link
         async with links.db.transaction() as tx:
             kept = await store.insert_links(tx, [link for _, link in fresh.values()])
         for code, (place, link) in fresh.items():

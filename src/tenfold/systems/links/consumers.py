@@ -15,19 +15,20 @@ from tenfold.systems.links.types import LiveClick
 SHOWN_LIVE = 20
 
 
-@consumer(LinksClicked, name="links-count-clicks", batch=32)
+# What a killed process held is counted by another after ack_wait, so that statistics are behind for no longer.
+@consumer(LinksClicked, name="links-count-clicks", batch=32, ack_wait=10.0)
 async def count_clicks(tx: Tx, events: Sequence[LinksClicked], state: LinksState) -> None:
     """Add clicks to the rollups, each once: the inbox commits with them, so a redelivery finds its event counted."""
-    seen = [describe(click) for event in events for click in event.clicks]
+    seen = [describe(click, event.agent_of(click)) for event in events for click in event.clicks]
     await actions.count(tx, seen, state.values.admit)
     watched = await state.watching.watched({click.code for click in seen})
     if watched:
         tx.after_commit(lambda: _show(state, [click for click in seen if click.code in watched]))
 
 
-def describe(click: Click) -> rules.Seen:
+def describe(click: Click, header: str) -> rules.Seen:
     """What a rollup wants to know of a click."""
-    agent = engine.describe_agent(click.agent)
+    agent = engine.describe_agent(header)
     return rules.Seen(
         code=click.code,
         at=datetime.fromtimestamp(click.at, UTC),

@@ -7,7 +7,6 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -136,14 +135,15 @@ class Recorder:
                     raw = self._clicks[: self._most_in_batch]
                     salt = await self._salt.of(int(raw[0][1]) // 86_400)
                     keyed = hashlib.blake2b(key=salt, digest_size=8)  # once, not for each visitor
-                    self._batch = [self._click(each, keyed) for each in raw]
+                    agents: dict[bytes, int] = {}
+                    self._batch = [self._click(each, keyed, place, agents) for place, each in enumerate(raw)]
                     self._batch_id = secrets.token_hex(12)
                     del self._clicks[: len(raw)]
                 await self._publish(LinksClicked(clicks=self._batch), self._batch_id)
                 self.sent += len(self._batch)
                 self._batch = []
 
-    def _click(self, raw: RawClick, keyed: "hashlib.blake2b") -> Click:
+    def _click(self, raw: RawClick, keyed: "hashlib.blake2b", place: int, agents: dict[bytes, int]) -> Click:
         code, at, owner_id, peer, agent, referrer, forwarded, purpose, known = raw
         address = self._visitor(peer, forwarded) if peer else ""
         visitor = keyed.copy()
@@ -155,13 +155,12 @@ class Recorder:
             int.from_bytes(visitor.digest(), "little", signed=True),
             engine.country_of(address),
             referring_host(referrer) if referrer else "",
-            agent_text(agent),
+            agent_text(agent) if (first := agents.setdefault(agent, place)) == place else first,
             purpose != b"" and (b"prefetch" in purpose or b"preview" in purpose),
             known,
         )
 
 
-@lru_cache(maxsize=4096)  # few browsers make most clicks
 def agent_text(header: bytes) -> str:
     """A User-Agent header as it is kept: cut, and without what a database can't hold."""
     return header[:400].translate(None, CONTROLS).decode("latin-1")

@@ -25,8 +25,8 @@ class LinksSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     flush_seconds: float = 0.1
     flush_clicks: Annotated[int, msgspec.Meta(ge=1, le=600)] = 500  # more might not fit into an event
     buffered_clicks: int = 200_000
-    #: Days after which an hour's figures are folded into its day's.
-    hourly_days: int = 8
+    #: Days after which an hour's figures are folded into its day's; the last 24 hours are always shown by the hour.
+    hourly_days: Annotated[int, msgspec.Meta(ge=2)] = 8
     #: Days that links are kept after they expired.
     expired_days: int = 30
     #: Different values (referrers, say) kept a link and hour; further ones count as "other".
