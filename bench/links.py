@@ -184,15 +184,9 @@ class House:
 
     async def settle(self) -> None:
         """Have what other parts have left in the stream counted."""
-        async with self.worker():
+        async with self.worker(), asyncio.timeout(180):
             # A consumer that has never run doesn't know yet what waits for it.
-            while not (backlog := await self.bus.backlog()) or sum(backlog.values()):
-                await asyncio.sleep(0.1)
-
-    async def settled(self, timeout: float = 180) -> None:
-        """Wait until no click waits to be counted. Raises TimeoutError."""
-        async with asyncio.timeout(timeout):
-            while (await self.bus.backlog()).get("links-count-clicks", 1):
+            while (await self.bus.backlog()).get(consumers.count_clicks.name, 1):  # noqa: ASYNC110  # nothing tells us
                 await asyncio.sleep(0.1)
 
     def everything(self) -> list[int]:
@@ -288,8 +282,8 @@ class Turn:
 async def hot(house: House, report: Report, size: Size) -> None:
     """Links in memory, clicks published by the web process and counted by a worker.
 
-    On two cores the worker has to share one with the generator, which then is the limit of what is meant to be measured.
-    So it sleeps in the turns that are compared with the bare application, counts afterwards, and has a turn of its own.
+    On two cores the worker has to share one with the generator, which then limits what is meant to be measured. So it
+    sleeps in the turns that are compared with the bare application, counts afterwards, and has a turn of its own.
     """
     dice = random.Random(1)
     bare_port = free_port()
@@ -589,7 +583,7 @@ async def write_rollups(house: House, events: Sequence[LinksClicked]) -> float:
     db = await open_database(house.settings)
     seconds = count = 0.0
     for batch in batched(events, consumers.count_clicks.batch):
-        seen = [consumers.describe(each) for event in batch for each in event.clicks]
+        seen = [consumers.describe(each, event.agent_of(each)) for event in batch for each in event.clicks]
         seen = [msgspec.structs.replace(each, at=each.at - year) for each in seen]
         visits = rules.first_visits(seen)
         rows = rules.rollup(seen, visits.values())

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from tenfold.contracts.links import Click, LinksChanged, LinksClicked
 from tenfold.systems.links import actions, rules
@@ -447,6 +448,17 @@ async def test_a_feed_that_cannot_be_had(
     answer = await carol.get(f"{API}/{path.format(code=code)}", headers=encoded)
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_socket_that_cannot_be_had(alice: httpx.AsyncClient, bob: httpx.AsyncClient, address: str) -> None:
+    code = (await alice.post(API, json={"url": "https://example.org/"})).json()["code"]
+    for path in (code, "nowhere", "a.b"):
+        feed = connect(
+            f"{address.replace('http', 'ws')}{API}/{path}/live/ws",
+            additional_headers={"authorization": bob.headers["authorization"]},
+        )
+        with pytest.raises(InvalidStatus):
+            await feed
 
 
 async def test_a_drain_ends_open_feeds(

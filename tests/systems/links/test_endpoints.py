@@ -492,7 +492,7 @@ async def test_pages_have_no_gaps_and_nothing_twice(alice: httpx.AsyncClient) ->
 async def test_a_search_finds_all_words_anywhere(alice: httpx.AsyncClient) -> None:
     await make(alice, title="one", url="https://example.org/Weather?city=Köln")
     await make(alice, title="two 100% done", tags=["weather", "under_score"])
-    await make(alice, title="three", alias=f"wEaTher{alice_number(alice)}")
+    await make(alice, title="three", alias=f"wEaTher-{alice_number(alice)}")
     assert await listed(alice, q="weather") == ["three", "two 100% done", "one"]
     assert await listed(alice, q="  weather   TWO ") == ["two 100% done"]
     assert await listed(alice, q="100%") == ["two 100% done"]

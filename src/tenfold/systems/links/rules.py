@@ -335,6 +335,8 @@ class Row(msgspec.Struct):
     bots: int = 0
 
 
+HOUR = timedelta(hours=1)
+
 type RowKey = tuple[str, datetime, str, str]
 
 
@@ -365,32 +367,41 @@ def rollup(
     rows: dict[RowKey, Row] = {}
 
     def row(code: str, at: datetime, dimension: str = TOTAL, value: str = "") -> Row:
-        return rows.setdefault((code, at, dimension, value), Row())
+        key = code, at, dimension, value
+        found = rows.get(key)
+        if found is None:
+            found = rows[key] = Row()
+        return found
 
+    def totals(click: Seen, at: datetime) -> Iterable[Row]:
+        yield row(click.code, at)
+        if click.owner_id:
+            yield row(of_owner(click.owner_id), at)
+        yield row(ALL, at)
+
+    at = until = datetime.min.replace(tzinfo=UTC)
     for click in clicks:
-        at = hour_of(click.at)
+        if not at <= click.at < until:  # most clicks of a batch are of one hour
+            at = hour_of(click.at)
+            until = at + HOUR
         if not click.known:
             orphan = row(UNKNOWN, at)
             orphan.clicks += not click.bot
             orphan.bots += click.bot
             kept = click.code if admit(UNKNOWN, at, "code", click.code) else OTHERS
             row(UNKNOWN, at, "code", kept).clicks += 1
-            continue
-        codes = [click.code, ALL] if not click.owner_id else [click.code, of_owner(click.owner_id), ALL]
-        if click.bot:
-            for code in codes:
-                row(code, at).bots += 1
-            continue
-        for code in codes:
-            row(code, at).clicks += 1
-        for dimension, value in zip(DIMENSIONS, click.values, strict=True):
-            kept = value if admit(click.code, at, dimension, value) else OTHERS
-            row(click.code, at, dimension, kept).clicks += 1
+        elif click.bot:
+            for total in totals(click, at):
+                total.bots += 1
+        else:
+            for total in totals(click, at):
+                total.clicks += 1
+            for dimension, value in zip(DIMENSIONS, click.values, strict=True):
+                kept = value if admit(click.code, at, dimension, value) else OTHERS
+                row(click.code, at, dimension, kept).clicks += 1
     for click in new_visits:
-        at = hour_of(click.at)
-        codes = [click.code, ALL] if not click.owner_id else [click.code, of_owner(click.owner_id), ALL]
-        for code in codes:
-            row(code, at).visitors += 1
+        for total in totals(click, hour_of(click.at)):
+            total.visitors += 1
     return rows
 
 

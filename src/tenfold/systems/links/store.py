@@ -181,16 +181,26 @@ async def add_visitors(tx: Tx, visits: Sequence[tuple[str, date, int]]) -> set[t
 
 
 async def add_clicks(tx: Tx, rows: Mapping[RowKey, Row]) -> None:
-    """Add to the hourly rollup. Rows are taken in one order by all, so that two who add at once don't deadlock."""
-    sql = """INSERT INTO links.hourly AS kept (code, at, dimension, value, clicks, visitors, bots)
-             SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::bigint[], $6::bigint[],
-                                  $7::bigint[])
-             ON CONFLICT (code, at, dimension, value) DO UPDATE
-             SET clicks = kept.clicks + excluded.clicks, visitors = kept.visitors + excluded.visitors,
-                 bots = kept.bots + excluded.bots"""
-    ordered = sorted(rows.items())
-    columns = zip(*((*key, row.clicks, row.visitors, row.bots) for key, row in ordered), strict=True)
-    await tx.execute(sql, *columns)
+    """Add to the hourly rollup. Rows are taken in one order by all, so that two who add at once don't deadlock.
+
+    Columns travel as delimited text: the driver takes a microsecond to encode each element of an array, and a batch has
+    a hundred thousand. What is counted has no control characters, so the delimiter is free.
+    """
+    columns = [f"(string_to_array(${place}, E'\\x1f'))[2:]" for place in range(1, 8)]
+    sql = f"""INSERT INTO links.hourly AS kept (code, at, dimension, value, clicks, visitors, bots)
+              SELECT code, to_timestamp(at::bigint), dimension, value, clicks::bigint, visitors::bigint, bots::bigint
+              FROM unnest({", ".join(columns)}) AS row (code, at, dimension, value, clicks, visitors, bots)
+              ON CONFLICT (code, at, dimension, value) DO UPDATE
+              SET clicks = kept.clicks + excluded.clicks, visitors = kept.visitors + excluded.visitors,
+                  bots = kept.bots + excluded.bots"""  # noqa: S608 (constant columns)
+    keys = sorted(rows)
+    added = [rows[key] for key in keys]
+    seconds = {at: str(int(at.timestamp())) for at in {key[1] for key in keys}}
+    codes, hours, dimensions, values = zip(*keys, strict=True)
+    texts = [codes, [seconds[at] for at in hours], dimensions, values]
+    numbers = [[str(getattr(row, name)) for row in added] for name in ("clicks", "visitors", "bots")]
+    # The first element of each is empty and left out again: text of no elements and of one empty one looks the same.
+    await tx.execute(sql, *("\x1f".join(("", *column)) for column in (*texts, *numbers)))
 
 
 async def list_counts(tx: Tx, code: str, since: datetime, until: datetime) -> list[Counted]:
