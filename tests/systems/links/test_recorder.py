@@ -102,9 +102,8 @@ async def test_clicks_wait_while_the_bus_is_away(
         await own_nats.stop()
         await own_nats.start()
         await follow(5)
-        import time; t=time.time(); await until(lambda: recorder.waiting == 0); print("WAITED", time.time()-t); t=time.time()
+        await until(lambda: recorder.waiting == 0)
         await stack.settle()
-        print("SETTLED", time.time()-t)
         assert await stack.value(CLICKS, code) == 30
         assert (recorder.sent, recorder.dropped) == (30, 0)
 

@@ -486,7 +486,7 @@ async def stats(links: Links, code: str, period: Period, principal: Principal) -
     values: dict[str, Counter[str]] = {dimension: Counter() for dimension in rules.DIMENSIONS}
     totals: list[Bucket] = []
     for each in counts:
-        if each.dimension == rules.TOTAL:
+        if each.at is not None:
             totals.append(Bucket(each.at, each.clicks, each.visitors, each.bots))
         elif each.dimension in values:
             values[each.dimension][each.value] += each.clicks

@@ -22,9 +22,9 @@ class Sum(msgspec.Struct):
 
 
 class Counted(msgspec.Struct):
-    """A row of the rollups."""
+    """A sum of the rollups; `at` is None where it is one of all hours."""
 
-    at: datetime
+    at: datetime | None
     dimension: str
     value: str
     clicks: int
@@ -204,12 +204,18 @@ async def add_clicks(tx: Tx, rows: Mapping[RowKey, Row]) -> None:
 
 
 async def list_counts(tx: Tx, code: str, since: datetime, until: datetime) -> list[Counted]:
-    """All that was counted of a code in [since, until), hours and folded days alike."""
-    sql = """SELECT at, dimension, value, clicks, visitors, bots FROM links.hourly
-             WHERE code = $1 AND at >= $2 AND at < $3
-             UNION ALL
-             SELECT at::timestamp AT TIME ZONE 'UTC', dimension, value, clicks, visitors, bots FROM links.daily
-             WHERE code = $1 AND at >= ($2 AT TIME ZONE 'UTC')::date AND at < $3 AT TIME ZONE 'UTC'"""
+    """What was counted of a code in [since, until), hours and folded days alike: totals by hour or day, values in all.
+
+    Added up here, because a popular link has a hundred thousand rows a quarter and a page shows fifty of their sums.
+    """
+    sql = """SELECT CASE WHEN dimension = '' THEN at END AS at, dimension, value,
+                    sum(clicks)::bigint AS clicks, sum(visitors)::bigint AS visitors, sum(bots)::bigint AS bots
+             FROM (SELECT at, dimension, value, clicks, visitors, bots FROM links.hourly
+                   WHERE code = $1 AND at >= $2 AND at < $3
+                   UNION ALL
+                   SELECT at::timestamp AT TIME ZONE 'UTC', dimension, value, clicks, visitors, bots FROM links.daily
+                   WHERE code = $1 AND at >= ($2 AT TIME ZONE 'UTC')::date AND at < $3 AT TIME ZONE 'UTC') AS counted
+             GROUP BY 1, 2, 3"""
     return await tx.rows(Counted, sql, code, since, until)
 
 
