@@ -94,7 +94,7 @@ async def test_clicks_wait_while_the_bus_is_away(
                 assert (await alice.get(f"/links/{code}")).status_code == 302
 
         await follow(5)
-        await stack.settle()
+        await recorder.flush()
         os.kill(own_nats.pid, signal.SIGKILL)
         await until(lambda: not stack.process.runtime.bus.connected)
         await follow(20)
