@@ -179,7 +179,7 @@ def _serve(options: argparse.Namespace) -> None:
     settings = _settings(options)
     from tenfold.platform.server import serve, share_metrics
 
-    share_metrics(settings.data / "run" / "metrics-serve")
+    share_metrics(settings.data / "run" / f"metrics-{os.getpid()}")
     serve(settings)
 
 
@@ -189,7 +189,7 @@ def _work(options: argparse.Namespace) -> None:
     from tenfold.platform import telemetry
     from tenfold.platform.server import share_metrics, until_told
 
-    share_metrics(settings.data / "run" / "metrics-work")
+    share_metrics(settings.data / "run" / f"metrics-{os.getpid()}")
     telemetry.configure(settings)
     until_told(lambda stop: app.work(settings, stop))
 
@@ -246,11 +246,29 @@ def _capacity(options: argparse.Namespace) -> None:
     if estimate is None:
         raise NoEstimate(system=options.system, known=", ".join(known))
     inputs = argparse.ArgumentParser(prog=f"tenfold capacity {options.system}")
-    for name, parameter in inspect.signature(estimate).parameters.items():
+    parameters = inspect.signature(estimate).parameters
+    for name, parameter in parameters.items():
+        if name == "measured":
+            continue
         kind = type(parameter.default)
         inputs.add_argument(f"--{name.replace('_', '-')}", type=kind, default=parameter.default, metavar=kind.__name__)
-    for row in estimate(**vars(inputs.parse_args(options.rest))):
+    given = vars(inputs.parse_args(options.rest))
+    if "measured" in parameters:
+        given["measured"] = _measured(options.system)
+    for row in estimate(**given):
         _say(f"  {row.name:<44} {_figure(row.value):>14} {row.unit:<12} {row.formula}".rstrip())
+    if not given.get("measured"):
+        _say(f"  `tenfold bench {options.system}` measures this machine; the machines that follow are then shown here.")
+
+
+def _measured(system: str) -> dict[str, float]:
+    """The figures of the last benchmark; empty where there was none."""
+    import json
+
+    import tenfold
+
+    file = Path(tenfold.__file__).parents[2] / "bench" / "results" / f"{system}.json"
+    return dict(json.loads(file.read_text()).get("figures", {})) if file.is_file() else {}
 
 
 def _figure(value: float) -> str:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenfold.platform import leases, migrate
-from tenfold.platform.db import Database, Tx
+from tenfold.platform.db import Database, Tx, open_database
 from tenfold.platform.errors import TenfoldError, Unavailable
 from tenfold.platform.ids import Ids, made_at
 from tenfold.platform.settings import Settings
@@ -105,6 +105,16 @@ async def test_a_lost_database_is_unavailable(settings: Settings, db: Database) 
             await killed(tx)
     async with db.read() as tx:  # the pool mends itself
         assert await tx.value("SELECT 1") == 1
+
+
+async def test_a_statement_that_takes_too_long_is_given_up(settings: Settings, db: Database) -> None:
+    hasty = await open_database(msgspec.structs.replace(settings, database_timeout=0.05))
+    with pytest.raises(Unavailable, match="too long"):
+        async with hasty.read() as tx:
+            await tx.value("SELECT pg_sleep(10)")
+    async with hasty.read() as tx:
+        assert await tx.value("SELECT 1") == 1
+    await hasty.close()
 
 
 @given(st.lists(st.integers(0, 1023), min_size=2, max_size=2, unique=True), st.integers(1, 9000))

@@ -144,6 +144,8 @@ async def _connection(
         raise Unavailable(part="The database") from error
     try:
         yield connection
+    except asyncpg.QueryCanceledError as error:
+        raise Unavailable(part="The database (it took too long)") from error
     except (asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.InterfaceError) as error:
         if isinstance(error, asyncpg.InterfaceError) and not isinstance(error.__context__, DATABASE_DOWN):
             raise  # a mistake in using the driver, not what follows when a connection was lost

@@ -66,14 +66,12 @@ async def start(runtime: Runtime) -> AsyncIterator[LinksState]:
     telemetry.watch("links", recorder, counters="sent dropped", gauges="waiting")
     stop_listening = await runtime.bus.on_broadcast(cache.subject, cache.on_broadcast)
     stop_forgetting = runtime.bus.on_reconnect(cache.on_reconnect)
-    forget_when_back = runtime.bus.on_reconnect(cache.on_reconnect)
     sending = asyncio.create_task(recorder.run(stop), name="links-recorder")
     try:
         yield LinksState(runtime, links, recorder, allowance, values, runtime.live, Watching(runtime.hot))
     finally:
         stop.set()
         await sending
-        forget_when_back()
         stop_forgetting()
         await stop_listening()
         await cache.close()
