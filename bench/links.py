@@ -12,11 +12,10 @@ import os
 import random
 import re
 import selectors
-import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -86,12 +85,13 @@ class Size:
     clicks: int
     memory_links: int
     bulk_calls: int
-    stats: int
+    #: Seconds of reading statistics, for each period.
+    reading: float
     bots: int
 
 
-FULL = Size(3, 5, 6, 1_000_000, 300_000, 100_000, 8, 150, 20_000)
-QUICK = Size(1, 2, 2, 100_000, 60_000, 10_000, 2, 30, 5_000)
+FULL = Size(3, 4, 4, 1_000_000, 300_000, 100_000, 6, 10, 20_000)
+QUICK = Size(1, 1, 1.5, 50_000, 40_000, 5_000, 2, 0.5, 2_500)
 
 
 @dataclass(frozen=True)
@@ -309,14 +309,12 @@ async def hot(house: House, report: Report, size: Size) -> None:
             ):
                 if name == "all":
                     await house.until_counted(await house.served())
-                else:
-                    os.kill(worker.pid, signal.SIGSTOP)
                 before = program.cpu
-                seen = await load.replay(port, file, seconds=size.turn if number else 1)
-                await asyncio.sleep(0.3)  # the last clicks are being sent off: that is part of the work
+                with nullcontext() if name == "all" else worker.paused():
+                    seen = await load.replay(port, file, seconds=size.turn if number else 1)
+                    await asyncio.sleep(0.3)  # the last clicks are being sent off: that is part of the work
                 if number:  # the first round warms up
                     turns[name].append(Turn(seen.rate, seen.answered / (program.cpu - before)))
-                os.kill(worker.pid, signal.SIGCONT)
                 if program is web:
                     answered, sent = answered + seen.answered, sent + seen.sent
         ours, bare_, one_, all_ = (
@@ -348,7 +346,9 @@ async def hot(house: House, report: Report, size: Size) -> None:
             limit=ours.rate, limit_of="100 links", wanted="ratio >= 0.8", met=one_.rate >= 0.8 * ours.rate,
         ))  # fmt: skip
         report.figures["redirects_per_core"] = ours.rate
-        await half_load(house, report, size, ours.rate / 2, requests, bare_port)
+        with worker.paused():
+            await half_load(house, report, size, ours.rate / 2, requests, bare_port)
+        await house.until_counted(await house.served())
 
 
 async def half_load(
@@ -368,7 +368,6 @@ async def half_load(
             limit_of="bare ASGI, same rate", wanted=f"< {wanted:g} ms; the case study asks < 100" if wanted else "",
             met=ours < wanted if wanted else None,
         ))  # fmt: skip
-    await house.until_counted(await house.served())
 
 
 # 3: cold redirects
@@ -599,7 +598,7 @@ async def write_rollups(house: House, events: Sequence[LinksClicked]) -> float:
 
 async def lag(house: House, report: Report, size: Size) -> None:
     """How far the counts are behind while clicks arrive, with all processes on all cores as the system likes."""
-    rate, seconds, dice = 5000, min(10.0, 2 * size.steady), random.Random(6)
+    rate, seconds, dice = 5000, 2.5 * size.steady, random.Random(6)
     everywhere = OURS | OTHERS
     async with house.web(cores=everywhere), house.worker(cores=everywhere):
         codes = await house.shorten(urls(dice, BULK))
@@ -705,7 +704,8 @@ async def statistics(house: House, report: Report, size: Size) -> None:
         for period, days in (("24h", 1), ("90d", 90)):
             path = f"/links/api/links/{code}/stats?period={period}"
             ours, limits = list[float](), list[float]()
-            for _ in range(size.stats):
+            until = time.perf_counter() + size.reading
+            while time.perf_counter() < until:
                 ours.append(await asyncio.to_thread(timed, partial(house.call, "GET", path)))
                 limits.append(await read_rollups(house, code, now - timedelta(days=days)))
             ours, limits = sorted(ours), sorted(limits)
@@ -715,7 +715,7 @@ async def statistics(house: House, report: Report, size: Size) -> None:
                 report.add(Row(
                     claim=f"Statistics of a link with 16,000,000 clicks, {period}, {name}",
                     measured=measured, unit="ms",
-                    limit=limit, limit_of="asyncpg, the same rows", wanted=f"< {wanted} ms" if wanted else "",
+                    limit=limit, limit_of="the same sums by SQL alone", wanted=f"< {wanted} ms" if wanted else "",
                     met=measured < wanted if wanted else None,
                 ))  # fmt: skip
         reading = True

@@ -27,7 +27,7 @@ from tenfold.platform.testing import Engines, booted_engines, fresh_settings
 @pytest.fixture(scope="session")
 async def engines() -> AsyncIterator[Engines]:
     """Real PostgreSQL, Valkey and NATS, booted once."""
-    async with booted_engines() as engines:
+    async with booted_engines(fsync=False) as engines:
         yield engines
 
 

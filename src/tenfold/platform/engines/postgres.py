@@ -10,10 +10,11 @@ import signal
 import stat
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tenfold.platform.engines.engine import Engine, EngineFailed, write_private
@@ -65,8 +66,17 @@ class Postgres(Engine):
     stop_signal = signal.SIGINT  # "fast": ends sessions, writes a checkpoint
     hurry_signal = signal.SIGQUIT  # "immediate": the next start recovers
 
-    def __init__(self, directory: Path, password: str, *, port: int | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        password: str,
+        *,
+        port: int | None = None,
+        options: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """`options` are settings of the server that replace ours."""
         super().__init__(directory, password, port=port)
+        self._options = options
         self._data = self.directory / "data"
         self._over_socket = len(os.fsencode(self._data)) <= _SOCKET_DIRECTORY
         if self._over_socket:
@@ -161,7 +171,7 @@ class Postgres(Engine):
             "unix_socket_directories": str(self._data) if self._over_socket else "",
             "unix_socket_permissions": "0700",
         }
-        return [self.binary, "-D", self._data, *_options(_SETTINGS | place)]
+        return [self.binary, "-D", self._data, *_options(_SETTINGS | place | dict(self._options))]
 
     async def _ready(self) -> bool:
         # The server tells here, as it tells pg_ctl: its own pid first, its state eighth.
