@@ -20,6 +20,8 @@ from tenfold.systems.links import engine
 
 log = structlog.get_logger(__name__)
 
+#: Clicks that are prepared for sending in one go, while redirects wait.
+BREATH = 50
 #: How long a salt is kept: its day and what comes late.
 SALT_MILLISECONDS = 2 * 86_400_000
 
@@ -136,7 +138,12 @@ class Recorder:
                     salt = await self._salt.of(int(raw[0][1]) // 86_400)
                     keyed = hashlib.blake2b(key=salt, digest_size=8)  # once, not for each visitor
                     agents: dict[bytes, int] = {}
-                    self._batch = [self._click(each, keyed, place, agents) for place, each in enumerate(raw)]
+                    batch: list[Click] = []
+                    for place, each in enumerate(raw):
+                        batch.append(self._click(each, keyed, place, agents))
+                        if place % BREATH == BREATH - 1:
+                            await asyncio.sleep(0)  # redirects go first
+                    self._batch = batch
                     self._batch_id = secrets.token_hex(12)
                     del self._clicks[: len(raw)]
                 await self._publish(LinksClicked(clicks=self._batch), self._batch_id)
