@@ -361,7 +361,7 @@ class Dispatcher:
         name = host.decode("latin-1").lower()
         label, dot, _ = name.partition(".")
         system = self._own_hosts.get(name) or (self._served.get(label) if dot else None)
-        if len(self._hosts) < 10_000:  # a stranger chooses the header
+        if len(self._hosts) < 10_000 and len(host) < 256:  # a stranger chooses the header
             self._hosts[host] = system
         return system
 

@@ -374,6 +374,21 @@ async def test_an_alias_is_taken_once_however_far_apart_its_rows_are(alice: http
     assert len({result["link"]["code"] for result in results if result["link"]}) == 1399
 
 
+async def test_looking_is_no_way_around_a_guard(
+    stranger: httpx.AsyncClient, alice: httpx.AsyncClient, bob: httpx.AsyncClient
+) -> None:
+    for guard in ({"password": "sesame"}, {"max_clicks": 1}):
+        nobodys = await make(stranger, url="https://whisper.example/", title="Whisper", **guard)
+        hers = await make(alice, url="https://whisper.example/", title="Whisper", **guard)
+        for code in (nobodys["code"], hers["code"]):
+            looks = [await client.get(f"{API}/{code}") for client in (stranger, bob)]
+            looks += [await client.get(f"/links/{code}+") for client in (stranger, bob, alice)]
+            assert not [look.text for look in looks if "whisper" in look.text.lower()]
+        assert (await stranger.get(f"{API}/{nobodys['code']}")).json()["url"] == nobodys["short_url"]
+        assert (await alice.get(f"{API}/{hers['code']}")).json()["url"] == "https://whisper.example/"
+        assert nobodys["url"] == "https://whisper.example/"  # whoever made it was told
+
+
 async def test_strangers_make_links_one_by_one(stranger: httpx.AsyncClient) -> None:
     for rows in ([DOCS], [DOCS] * 5):
         refused(await stranger.post(f"{API}/bulk", json={"links": rows}), 403, "not_yours")

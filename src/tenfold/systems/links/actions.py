@@ -224,7 +224,15 @@ def shown(links: Links, link: StoredLink, now: datetime) -> Link:
 async def read(links: Links, code: str, principal: Principal) -> Link:
     """A link that the person owns, or that nobody does. Raises LinkNotFound."""
     async with links.db.read(fresh=True) as tx:
-        return shown(links, await _visible(tx, code, principal), datetime.now(UTC))
+        return seen_by(links, await _visible(tx, code, principal), principal.account_id)
+
+
+def seen_by(links: Links, link: StoredLink, account_id: int | None) -> Link:
+    """A link as somebody may see it: where its target is hidden, it is said to lead to itself, and has no title."""
+    view = shown(links, link, datetime.now(UTC))
+    if rules.hides_target(link, account_id):
+        view.url, view.title = view.short_url, None
+    return view
 
 
 async def _visible(tx: Tx, code: str, principal: Principal) -> StoredLink:

@@ -20,6 +20,8 @@ from tenfold.systems.links import engine
 
 log = structlog.get_logger(__name__)
 
+#: Bytes of these headers that a waiting click holds: strangers choose them, and many clicks may wait.
+AGENT, REFERRER, FORWARDED, PURPOSE = 400, 600, 1000, 40
 #: Clicks that are prepared for sending in one go, while redirects wait.
 BREATH = 50
 #: How long a salt is kept: its day and what comes late.
@@ -99,8 +101,9 @@ class Recorder:
         """Record the click that an ASGI request is."""
         get = headers.get
         self.record((
-            code, time.time(), owner_id, (scope["client"] or NO_PEER)[0], get(b"user-agent", b""),
-            get(b"referer", b""), get(b"x-forwarded-for", b""), get(b"sec-purpose", b""), known,
+            code, time.time(), owner_id, (scope["client"] or NO_PEER)[0], get(b"user-agent", b"")[:AGENT],
+            get(b"referer", b"")[:REFERRER], get(b"x-forwarded-for", b"")[-FORWARDED:],
+            get(b"sec-purpose", b"")[:PURPOSE], known,
         ))  # fmt: skip
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -169,8 +172,8 @@ class Recorder:
 
 
 def agent_text(header: bytes) -> str:
-    """A User-Agent header as it is kept: cut, and without what a database can't hold."""
-    return header[:400].translate(None, CONTROLS).decode("latin-1")
+    """A User-Agent header as it is kept: without what a database can't hold."""
+    return header.translate(None, CONTROLS).decode("latin-1")
 
 
 #: urlsplit takes four times as long, and this runs for each click. IPv6 hosts count as none.

@@ -264,6 +264,14 @@ def state_of(link: StoredLink, now: datetime) -> State:
     return "active"
 
 
+def hides_target(link: StoredLink, account_id: int | None) -> bool:
+    """Where a guarded link leads is for its owner, and for those who follow it: else looking would be a way around
+    the password, and around the number of clicks. A guarded link without an owner hides it from everybody.
+    """
+    guarded = link.password is not None or link.max_clicks is not None
+    return guarded and (link.owner_id is None or link.owner_id != account_id)
+
+
 def may_see(link: StoredLink, account_id: int | None) -> bool:
     """A link without an owner belongs to whoever knows its code: they may look, but not change it."""
     return link.owner_id is None or link.owner_id == account_id

@@ -92,12 +92,14 @@ def password(code: str, wrong: str = "") -> bytes:
 
 
 def preview(link: Link) -> bytes:
-    """Where a link leads; what a password guards stays unseen."""
+    """Where a link leads; what a password or a number of clicks guards stays unseen."""
     if link.has_password:
         where = "<p>Where it leads is known to those who have its password.</p>"
+    elif link.max_clicks is not None:
+        where = "<p>It can be followed a certain number of times, and looking would be one: follow it to see.</p>"
     else:
         where = f'<span class="url">{escape(link.url)}</span>'
-    title = f"<dt>Title</dt><dd>{escape(link.title)}</dd>" if link.title and not link.has_password else ""
+    title = f"<dt>Title</dt><dd>{escape(link.title)}</dd>" if link.title else ""
     ends = f"<dt>Ends</dt><dd>{link.expires_at:%d %B %Y, %H:%M} UTC</dd>" if link.expires_at else ""
     follow = (
         f'<a class="go" rel="noreferrer" href="{escape(link.code)}">Follow it</a>' if link.state == "active" else ""

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Awaitable
-from datetime import UTC, datetime
 from math import inf
 from typing import Any
 
@@ -18,7 +17,7 @@ from tenfold.systems.links import actions, rules
 from tenfold.systems.links.actions import Links
 from tenfold.systems.links.endpoints import pages
 from tenfold.systems.links.errors import LinkGone, WrongPassword
-from tenfold.systems.links.hot import NO_PEER, Allowance, Recorder
+from tenfold.systems.links.hot import AGENT, FORWARDED, NO_PEER, PURPOSE, REFERRER, Allowance, Recorder
 from tenfold.systems.links.types import Target
 
 _PERMANENT = frozenset({301, 308})
@@ -66,8 +65,9 @@ class Redirects:
             self.redirects += 1
             get = headers.get
             self._record((
-                code, now, target.owner_id, (scope["client"] or NO_PEER)[0], get(b"user-agent", b""),
-                get(b"referer", b""), get(b"x-forwarded-for", b""), get(b"sec-purpose", b""), True,
+                code, now, target.owner_id, (scope["client"] or NO_PEER)[0], get(b"user-agent", b"")[:AGENT],
+                get(b"referer", b"")[:REFERRER], get(b"x-forwarded-for", b"")[-FORWARDED:],
+                get(b"sec-purpose", b"")[:PURPOSE], True,
             ))  # fmt: skip
         elif method != "HEAD":
             return None
@@ -98,7 +98,7 @@ class Redirects:
         link = await actions.find_stored(self._links, code)
         if link is None:
             return await pages.send(send, 404, pages.unknown(code), head=head)
-        page = pages.preview(actions.shown(self._links, link, datetime.now(UTC)))
+        page = pages.preview(actions.seen_by(self._links, link, None))
         return await pages.send(send, 200, page, head=head)
 
     async def _checked(
