@@ -347,8 +347,8 @@ _OURS = frozenset({"short_url", "created_at", "state", "clicks"})
 def parse_csv(text: str, most: int) -> list[dict[str, object]]:
     """Rows of a CSV file for `shorten_many`. Its first line names columns, in any order; `tags` are separated by ;.
 
-    What `export` writes is read back: code is the alias. Blank lines are passed over. Raises Invalid where the header
-    has no url, a column is unknown, or there are too many rows.
+    What `export` writes is read back: code is the alias. Lines that say nothing are passed over. Raises Invalid where
+    the header has no url, a column is unknown, or there are too many rows.
     """
     rows: list[dict[str, object]] = []
     try:
@@ -357,10 +357,6 @@ def parse_csv(text: str, most: int) -> list[dict[str, object]]:
         if "url" not in names or set(names) - _OURS - {*_COLUMNS, ""}:
             raise Invalid(fields={"body": f"the first line names columns, url and any of {', '.join(_COLUMNS)}"})
         for cells in reader:
-            if not any(cells):
-                continue
-            if len(rows) == most:
-                raise Invalid(fields={"body": f"at most {most} rows a call"})
             row: dict[str, object] = {
                 name or "unnamed": _text(cell)
                 for name, cell in zip_longest(names, cells, fillvalue="")
@@ -370,7 +366,11 @@ def parse_csv(text: str, most: int) -> list[dict[str, object]]:
                 row["tags"] = [tag.strip() for tag in str(row["tags"]).split(";") if tag.strip()]
             if "code" in row:
                 row.setdefault("alias", row.pop("code"))
-            rows.append(row)
+            row = {name: value for name, value in row.items() if value}
+            if row and len(rows) == most:
+                raise Invalid(fields={"body": f"at most {most} rows a call"})
+            if row:
+                rows.append(row)
     except csv.Error as error:
         raise Invalid(fields={"body": f"is not CSV: {error}"}) from error
     return rows
