@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from tenfold.platform.blobs import Blobs, open_blobs
 from tenfold.platform.bus import Bus, open_bus
 from tenfold.platform.db import Database, open_database
 from tenfold.platform.hot import Hot, open_hot
@@ -29,6 +30,7 @@ class Runtime:
     identity: Identity
     ids: Ids
     proxies: Proxies
+    blobs: Blobs
 
 
 @asynccontextmanager
@@ -46,4 +48,5 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         ids = Ids(await stack.enter_async_context(worker_number(db)))
         limits = Limits(hot, settings)
         identity = await stack.enter_async_context(open_identity(db, settings, ids, limits, hot, bus))
-        yield Runtime(settings, db, hot, bus, live, limits, identity, ids, Proxies(settings.trusted_proxies))
+        proxies = Proxies(settings.trusted_proxies)
+        yield Runtime(settings, db, hot, bus, live, limits, identity, ids, proxies, open_blobs(settings))

@@ -65,7 +65,17 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     #: Bytes the embedded Valkey may use.
     valkey_memory: int = 512 * 1024 * 1024
     nats_url: Secret | None = None
-    #: Prefix of everything in Valkey and NATS, so that several installations can share them.
+    #: Where objects are kept, as s3://bucket or s3://bucket/prefix; None: the directory blobs in `data`.
+    blobs_url: str | None = None
+    #: The S3 service, when it isn't Amazon's: http://127.0.0.1:8333. Browsers must reach it by the same address.
+    blobs_endpoint: str | None = None
+    blobs_region: str = "us-east-1"
+    #: None: what the machine is given, an instance's role or AWS_*.
+    blobs_key_id: Secret | None = None
+    blobs_secret: Secret | None = None
+    #: Where a CDN shows what /blobs does, without a slash at the end: https://cdn.example.org.
+    blobs_public_url: str | None = None
+    #: Prefix of everything in Valkey, NATS and among the objects, so that several installations can share them.
     namespace: str = "tenfold"
     #: How long events stay replayable, in seconds, and how much disk they may take, in bytes, a system.
     events_max_age: int = 3 * 24 * 3600

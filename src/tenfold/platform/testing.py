@@ -117,11 +117,13 @@ async def booted_engines(*, fsync: bool = True) -> AsyncIterator[Engines]:
 
 @asynccontextmanager
 async def fresh_settings(engines: Engines, packages: Sequence[str] = (PLATFORM,)) -> AsyncIterator[Settings]:
-    """Settings with a database of their own, and a namespace that nobody else uses in Valkey and NATS."""
+    """Settings with a database, a directory and a namespace (in Valkey, NATS) that nobody else uses."""
     url = await engines.database(packages)
     namespace = f"t{os.getpid()}x{next(_numbers)}"
-    settings = msgspec.structs.replace(engines.settings(database_url=Secret(url)), namespace=namespace)
-    yield settings
+    with tempfile.TemporaryDirectory(prefix="tenfold-") as data:
+        own = engines.settings(database_url=Secret(url), data=Path(data))
+        settings = msgspec.structs.replace(own, namespace=namespace)
+        yield settings
     bus = await open_bus(settings)
     await bus.drop()  # else the server's memory fills with streams of tests long over
     await bus.close()
