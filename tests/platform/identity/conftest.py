@@ -8,6 +8,7 @@ import httpx
 import msgspec
 import pytest
 from litestar import Litestar
+from tests.platform.identity.oauth_client import PASSWORD, App, registered
 
 from tenfold.platform.bus import open_bus
 from tenfold.platform.http import application
@@ -57,3 +58,11 @@ async def start(settings: Settings) -> AsyncIterator[Start]:
 async def process(start: Start) -> AsyncIterator[Process]:
     async with start() as process:
         yield process
+
+
+@pytest.fixture
+async def app(process: Process) -> AsyncIterator[App]:
+    """A program of somebody else's, and Alice's browser."""
+    async with process.visitor() as browser, process.visitor(browser=False) as client:
+        await browser.post("/api/identity/signup", json={"name": "Alice", "password": PASSWORD})
+        yield App(process, await registered(process), client, browser)

@@ -3,10 +3,13 @@
 import json
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from tenfold.platform.db import Database, Tx
 from tenfold.platform.identity import rules, store
+from tenfold.platform.identity.oauth import store as oauth
+from tenfold.platform.identity.oauth.types import Grant
 from tenfold.platform.migrate import distributions, migrations_of
 
 PARTITIONS = 8
@@ -43,7 +46,7 @@ async def tx(db: Database) -> AsyncIterator[Tx]:
     async with db.transaction() as tx:
         for each in distributions(migrations_of("tenfold.platform")):
             schema, _, name = each.table.partition(".")
-            if each.key is None or not name.startswith(("account", "session", "api_key")):
+            if each.key is None or not name.startswith(("account", "session", "api_key", "oauth")):
                 continue
             await tx.script(f"""
                 ALTER TABLE {each.table} RENAME TO {name}_whole;
@@ -82,8 +85,29 @@ async def test_hot_queries_touch_one_partition_of_each_table(tx, seed):
     assert await store.delete_session(hot, account_id, own_id) is False
     assert await store.delete_key(hot, account_id, own_id)
 
+    grant = Grant(account_id=account_id, id=own_id, application_id=own_id, scopes=["read"], code_digest=b"code")
+    given = msgspec.structs.replace(grant, access_id=own_id, access_digest=b"access")
+    await oauth.insert_application(hot, own_id, "Client", None, ["app://callback"], ["read"], b"secret")
+    await oauth.insert_application_access(hot, own_id, own_id, b"digest", ["read"])
+    await oauth.insert_grant(hot, grant)
+    await oauth.give_access(hot, given, None)
+    assert await oauth.find_application(hot, own_id)
+    assert await oauth.find_application_access(hot, own_id, own_id)
+    assert await oauth.find_access(hot, account_id, own_id)
+    assert await oauth.find_grant_of_access(hot, account_id, own_id)
+    assert await oauth.lock_grant(hot, account_id, own_id)
+    assert await oauth.list_grants(hot, account_id)
+    await oauth.note_application_used(hot, own_id, 0)
+    await oauth.note_access_used(hot, account_id, own_id, 0)
+    assert await oauth.delete_oldest_application_accesses(hot, own_id, 0) == [own_id]
+    await oauth.delete_application_access(hot, own_id, own_id)
+    assert await oauth.delete_idlest_grants(hot, account_id, 0) == [own_id]
+    assert await oauth.delete_grants_to(hot, account_id, own_id) == []
+    await oauth.delete_grant(hot, account_id, own_id)
+
     of_each_table = [{name.rpartition("_")[0] for name in touched} for touched in explained.touched]
     assert [len(touched) for touched in explained.touched] == [len(tables) for tables in of_each_table]
-    assert set().union(*of_each_table) == {"account_name", "account", "session", "api_key"}
-    for touched in explained.touched:  # a session and a key lie on the server of their account
+    oauth_tables = {"oauth_application", "oauth_application_access", "oauth_grant"}
+    assert set().union(*of_each_table) == {"account_name", "account", "session", "api_key"} | oauth_tables
+    for touched in explained.touched:  # sessions, keys and grants lie on the server of their account
         assert len({name.rpartition("_")[2] for name in touched}) <= 1

@@ -21,6 +21,12 @@ describe('locate', () => {
     expect(locate('localhost', '/account', SYSTEMS)).toMatchObject({ system: null, shared: 'account' });
     expect(locate('localhost', '/links/signin', SYSTEMS).shared).toBeNull();
   });
+  it('finds the page of consent wherever a client begins', () => {
+    for (const [host, path] of [['localhost', '/oauth/authorize'], ['feed.localhost', '/oauth/authorize'], ['localhost', '/feed/oauth/authorize']] as const)
+      expect(locate(host, path, SYSTEMS).shared).toBe('oauth/authorize');
+    expect(locate('localhost', '/feed/oauth/authorize', SYSTEMS).base).toBe('/feed/');
+    expect(locate('localhost', '/oauth/token', SYSTEMS).shared).toBeNull();
+  });
 });
 
 describe('bareHost', () => {
@@ -41,6 +47,13 @@ describe('match', () => {
   it('decodes parameters and refuses what can’t be decoded', () => {
     expect(match(pages, 'app/caf%C3%A9')?.params).toEqual({ code: 'café' });
     expect(match(pages, 'app/%E0%A4%A')).toBeNull();
+  });
+  it('knows segments that begin with a sign', () => {
+    const people = { '@:name': 'person', '@:name/:id': 'post' };
+    expect(match(people, '@ada')).toEqual({ page: 'person', params: { name: 'ada' } });
+    expect(match(people, '@ada/17')).toEqual({ page: 'post', params: { name: 'ada', id: '17' } });
+    for (const path of ['@', 'ada', '@/17', '@ada/']) expect(match(people, path)?.params.id).toBeUndefined();
+    for (const path of ['@', 'ada', '@/17']) expect(match(people, path)).toBeNull();
   });
   it('leaves other paths to the server', () => {
     for (const path of ['x7Yz', 'api/docs', 'app', 'app/x7/more']) expect(match(pages, path)).toBeNull();

@@ -1,8 +1,10 @@
 /** Where an address leads: which system, under which base, to which page. Pure, so that it can be tested. */
 
 /** Pages that every host has; they belong to the platform. */
-export const SHARED = ['signin', 'signup', 'account'] as const;
+export const SHARED = ['signin', 'signup', 'account', 'oauth/authorize'] as const;
 export type Shared = (typeof SHARED)[number];
+/** Under a system's prefix as well, because that is where its clients begin. */
+const CONSENT: Shared = 'oauth/authorize';
 
 export interface Place {
   /** The system whose host or prefix the address is under, or null on the bare host. */
@@ -21,7 +23,10 @@ export function locate(host: string, pathname: string, systems: readonly string[
   const shared = SHARED.find((name) => rest === name) ?? null;
   if (systems.includes(label)) return { system: label, base: '/', path: rest, shared };
   const [first = '', ...others] = rest.split('/');
-  if (systems.includes(first)) return { system: first, base: `/${first}/`, path: others.join('/'), shared: null };
+  if (systems.includes(first)) {
+    const path = others.join('/');
+    return { system: first, base: `/${first}/`, path, shared: path === CONSENT ? CONSENT : null };
+  }
   return { system: null, base: '/', path: rest, shared };
 }
 
@@ -36,7 +41,7 @@ export interface Match<T> {
   params: Record<string, string>;
 }
 
-/** The first pattern that fits: `app/:code` fits `app/x7Yz` and gives `{code: 'x7Yz'}`. Earlier patterns win. */
+/** The first pattern that fits: `app/:code` fits `app/x7Yz` and gives `{code: 'x7Yz'}`, `@:name` fits `@ada`. */
 export function match<T>(pages: Readonly<Record<string, T>>, path: string): Match<T> | null {
   const parts = path.replace(/\/+$/, '').split('/');
   for (const [pattern, page] of Object.entries(pages)) {
@@ -45,13 +50,16 @@ export function match<T>(pages: Readonly<Record<string, T>>, path: string): Matc
     const params: Record<string, string> = {};
     const fits = wanted.every((want, i) => {
       const part = parts[i] ?? '';
-      if (!want.startsWith(':')) return want === part;
+      const colon = want.indexOf(':');
+      if (colon < 0) return want === part;
+      const value = part.slice(colon);
+      if (!part.startsWith(want.slice(0, colon)) || value === '') return false;
       try {
-        params[want.slice(1)] = decodeURIComponent(part);
+        params[want.slice(colon + 1)] = decodeURIComponent(value);
       } catch {
         return false;
       }
-      return part !== '';
+      return true;
     });
     if (fits) return { page, params };
   }

@@ -1,8 +1,9 @@
 """Who asks? What one process needs to answer that for each request within microseconds."""
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from hmac import compare_digest
 from typing import Any
 
@@ -13,6 +14,8 @@ from tenfold.platform.db import Database, Tx
 from tenfold.platform.hot import Hot
 from tenfold.platform.identity import rules, store
 from tenfold.platform.identity.errors import CrossSiteRefused
+from tenfold.platform.identity.oauth import store as oauth
+from tenfold.platform.identity.oauth.rules import APPLICATION_NOTED_EVERY
 from tenfold.platform.identity.passwords import Passwords
 from tenfold.platform.identity.signing import Signer, Verifier
 from tenfold.platform.identity.types import ANONYMOUS, EVERYTHING, Credential, Principal
@@ -45,6 +48,7 @@ class Identity:
         self.db = db
         self.ids = ids
         self.limits = limits
+        self.address = settings.address
         self.passwords = Passwords()
         self.signer = Signer(db, settings.address, settings.key("identity.signing"))
         self.verifier = Verifier(settings.address, self.signer.jwks)
@@ -76,7 +80,7 @@ class Identity:
         if bearer is not None:
             return await self.authenticate_bearer(bearer)
         cookie = rules.read_cookie(cookies, self.cookie.name) if cookies else None
-        principal = await self._find(cookie, "cookie") if cookie else None
+        principal = await self._find(cookie, ("cookie",)) if cookie else None
         if principal is None:
             return ANONYMOUS
         method = scope["method"] if scope["type"] == "http" else "WEBSOCKET"
@@ -85,24 +89,24 @@ class Identity:
         return principal
 
     async def authenticate_bearer(self, token: str) -> Principal:
-        """Whom an API key or an access token stands for. Raises BadCredential."""
-        principal = await self._find(token, "key")
+        """Whom an API key, an application's token or an access token stands for. Raises BadCredential."""
+        principal = await self._find(token, ("key", "oauth"))
         if principal is None:
             principal = self.verifier.peek(token) or await self.verifier.verify(token)
         return principal
 
     async def revoked(self, kind: str, account_id: int, ids: Sequence[int]) -> None:
-        """Sessions (rules.SESSION) or keys (rules.KEY) are deleted: let no process know them any longer."""
+        """Sessions (rules.SESSION), keys (rules.KEY) or tokens are deleted: let no process know them any longer."""
         await self.credentials.invalidate(rules.public_id(kind, account_id, each) for each in ids)
 
-    async def _find(self, text: str, via: str) -> Principal | None:
+    async def _find(self, text: str, via: Collection[str]) -> Principal | None:
         token = rules.read_token(text)
         credential = await self.credentials.get(token.public_id) if token else None
         if token is None or credential is None or not compare_digest(credential.digest, token.digest):
             return None
         if credential.ends_at is not None and credential.ends_at <= time.time():
             return None
-        return credential.principal if credential.principal.via == via else None
+        return credential.principal if credential.principal.via in via else None
 
     async def _load(self, public_ids: Sequence[str]) -> dict[str, Credential]:
         found: dict[str, Credential] = {}
@@ -116,27 +120,43 @@ class Identity:
 
 
 async def _load_one(tx: Tx, public_id: str) -> Credential | None:
-    """A session or a key from the database, where its use is noted once in a while."""
+    """A session, key or token from the database, where its use is noted once in a while."""
     read = rules.read_public_id(public_id)
     if read is None:
         return None
-    if read.kind == rules.SESSION:
-        held = await store.find_session(tx, read.account_id, read.id, rules.SESSION_IDLE, rules.SESSION_LIFE)
-        noted_every, note = rules.SESSION_NOTED_EVERY, store.note_session_seen
+    kind, holder_id, own_id = read  # the holder is the application, for a token that it has for itself
+    if kind == rules.SESSION:
+        held = await store.find_session(tx, holder_id, own_id, rules.SESSION_IDLE, rules.SESSION_LIFE)
+        noted_every, note = rules.SESSION_NOTED_EVERY, partial(store.note_session_seen, tx, holder_id, own_id)
+    elif kind == rules.KEY:
+        held = await store.find_key(tx, holder_id, own_id)
+        noted_every, note = rules.KEY_NOTED_EVERY, partial(store.note_key_used, tx, holder_id, own_id)
+    elif kind == rules.ACCESS:
+        held = await oauth.find_access(tx, holder_id, own_id)
+        noted_every, note = rules.KEY_NOTED_EVERY, partial(oauth.note_access_used, tx, holder_id, own_id)
+    elif kind == rules.APPLICATION_ACCESS:
+        held = await oauth.find_application_access(tx, holder_id, own_id)
+        noted_every, note = APPLICATION_NOTED_EVERY, partial(oauth.note_application_used, tx, holder_id)
     else:
-        held = await store.find_key(tx, read.account_id, read.id)
-        noted_every, note = rules.KEY_NOTED_EVERY, store.note_key_used
+        return None
     if held is None or (held.left_seconds is not None and held.left_seconds <= 0):
         return None
+    application = None
+    if held.application_id is not None:
+        application = await oauth.find_application(tx, held.application_id)
+        if application is None:
+            return None
     if held.unseen_seconds is None or held.unseen_seconds >= noted_every:
-        await note(tx, read.account_id, read.id, noted_every)
+        await note(noted_every)
     principal = Principal(
-        account_id=read.account_id,
+        account_id=None if kind == rules.APPLICATION_ACCESS else holder_id,
         name=held.name,
-        tier=held.tier,
-        scopes=EVERYTHING,
-        via="cookie" if read.kind == rules.SESSION else "key",
-        credential_id=read.id,
+        tier=held.tier or "anonymous",
+        scopes=EVERYTHING if application is None else frozenset(held.scopes),
+        via="oauth" if application else "cookie" if kind == rules.SESSION else "key",
+        credential_id=own_id,
+        application_id=held.application_id,
+        application_name=application.name if application else None,
     )
     ends_at = None if held.left_seconds is None else time.time() + held.left_seconds
     return Credential(digest=held.digest, principal=principal, ends_at=ends_at)

@@ -1,6 +1,6 @@
 """What can be done with accounts, sessions and keys. Passwords are hashed outside of transactions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tenfold.platform.db import Tx
@@ -14,6 +14,7 @@ from tenfold.platform.identity.errors import (
     TooManyKeys,
     WrongPassword,
 )
+from tenfold.platform.identity.passwords import NOBODY
 from tenfold.platform.identity.types import (
     Account,
     ApiKey,
@@ -39,6 +40,13 @@ class SignedIn(NamedTuple):
     token: str
 
 
+class CheckedLogin(NamedTuple):
+    """Whose password was right, and the same password hashed anew if the hash is of an older kind."""
+
+    login: Login
+    rehashed: str | None
+
+
 class NewKey(NamedTuple):
     key: ApiKey
     #: To be shown once.
@@ -55,13 +63,53 @@ async def create_account(
         "password": rules.password_problem(password, name),
         "display_name": rules.label_problem(display_name) if display_name != name else None,
     }
-    _refuse(problems)
+    refuse(problems)
     password_hash = await identity.passwords.hash(password)
     async with identity.db.transaction() as tx:
         account_id = identity.ids.next()
         if not await store.insert_name(tx, rules.folded(name), account_id):
             raise NameTaken(name=name, fields={"name": "This name is taken."})
         return await store.insert_account(tx, account_id, name, display_name, tier, password_hash)
+
+
+async def import_accounts(identity: Identity, rows: Sequence[tuple[str, str]]) -> list[int | None]:
+    """Many accounts at once, as (name, display name), of people who can't sign in until set_password is called.
+
+    The id of each; None where the name is taken (or stands in an earlier row), or either can't be a name. A few
+    thousand rows make one call of a good size: they are one transaction.
+    """
+    ids: list[int | None] = []
+    names: dict[str, int] = {}
+    records: list[tuple[int, str, str, Tier, str]] = []
+    for name, display_name in rows:
+        folded = rules.folded(name)
+        if folded in names or rules.name_problem(name) or rules.label_problem(display_name):
+            ids.append(None)
+            continue
+        names[folded] = account_id = identity.ids.next()
+        ids.append(account_id)
+        records.append((account_id, name, display_name, "free", NOBODY))
+    async with identity.db.transaction() as tx:
+        # In order, so that two imports that share names wait for each other instead of standing in each other's way.
+        new = await store.insert_names(tx, sorted(names.items()))
+        await store.insert_accounts(tx, [record for record in records if record[0] in new])
+    return [account_id if account_id in new else None for account_id in ids]
+
+
+async def set_password(identity: Identity, name: str, password: str) -> None:
+    """A new password for the account of this name, for whoever operates the machine. Ends all its sessions.
+
+    Raises Invalid with the field, NotFound.
+    """
+    refuse({"password": rules.password_problem(password, name)})
+    password_hash = await identity.passwords.hash(password)
+    async with identity.db.transaction() as tx:
+        account_id = await store.find_account_id(tx, rules.folded(name))
+        if account_id is None:
+            raise NotFound
+        await store.change_password(tx, account_id, password_hash)
+        ended = await store.delete_sessions(tx, account_id)
+    await identity.revoked(rules.SESSION, account_id, ended)
 
 
 async def sign_up(identity: Identity, data: SignUp, *, ip: str, agent: str) -> SignedIn:
@@ -72,7 +120,16 @@ async def sign_up(identity: Identity, data: SignUp, *, ip: str, agent: str) -> S
 
 
 async def sign_in(identity: Identity, data: SignIn, *, ip: str, agent: str) -> SignedIn:
-    """A new session. Raises TooManyRequests, and WrongPassword in the same words and time for a name nobody has."""
+    """A new session. Raises what check_password does."""
+    checked = await check_password(identity, data, ip=ip)
+    return await _open_session(identity, checked.login.id, agent, checked)
+
+
+async def check_password(identity: Identity, data: SignIn, *, ip: str) -> CheckedLogin:
+    """Whose name and password these are. Whoever relies on it calls confirm_password in the transaction that does.
+
+    Raises TooManyRequests, and WrongPassword in the same words and time for a name nobody has.
+    """
     await identity.limits.take(SIGN_IN_BY_ADDRESS, ip)
     login = None
     if rules.name_problem(data.name) is None:
@@ -85,15 +142,21 @@ async def sign_in(identity: Identity, data: SignIn, *, ip: str, agent: str) -> S
     if login is None or not right:
         raise WrongPassword
     outdated = identity.passwords.outdated(login.password_hash)
-    rehashed = await identity.passwords.hash(data.password) if outdated else None
-    return await _open_session(identity, login.id, agent, login=login, rehashed=rehashed)
+    return CheckedLogin(login, await identity.passwords.hash(data.password) if outdated else None)
+
+
+async def confirm_password(tx: Tx, checked: CheckedLogin) -> None:
+    """Raises WrongPassword when the password was changed after it was checked: that change has ended all sessions."""
+    await _lock_unchanged(tx, checked.login)
+    if checked.rehashed is not None:
+        await store.rehash(tx, checked.login.id, checked.rehashed)
 
 
 async def sign_out(identity: Identity, principal: Principal) -> None:
     """End the session that asks. Nothing happens to a stranger."""
     if principal.via != "cookie":
         return
-    account_id, session_id = _session_of(principal)
+    account_id, session_id = session_of(principal)
     async with identity.db.transaction() as tx:
         await store.delete_session(tx, account_id, session_id)
     await identity.revoked(rules.SESSION, account_id, [session_id])
@@ -101,9 +164,9 @@ async def sign_out(identity: Identity, principal: Principal) -> None:
 
 async def change_password(identity: Identity, principal: Principal, data: ChangePassword) -> None:
     """Set a new password and end all other sessions. API keys stay. Raises Invalid with the fields, TooManyRequests."""
-    account_id, session_id = _session_of(principal)
+    account_id, session_id = session_of(principal)
     name = principal.name or ""
-    _refuse({"new": rules.password_problem(data.new, name)})
+    refuse({"new": rules.password_problem(data.new, name)})
     await identity.limits.take(SIGN_IN_BY_NAME, rules.folded(name))
     async with identity.db.read(fresh=True) as tx:
         login = await store.find_login(tx, account_id)
@@ -119,14 +182,14 @@ async def change_password(identity: Identity, principal: Principal, data: Change
 
 async def list_sessions(identity: Identity, principal: Principal) -> list[Session]:
     """Where the account is signed in, the last seen first. Raises SessionNeeded."""
-    account_id, _ = _session_of(principal)
+    account_id, _ = session_of(principal)
     async with identity.db.read(fresh=True) as tx:
         return await store.list_sessions(tx, account_id, rules.SESSION_IDLE, rules.SESSION_LIFE)
 
 
 async def revoke_session(identity: Identity, principal: Principal, id: int) -> None:
     """End one session of the account. Raises NotFound."""
-    account_id, _ = _session_of(principal)
+    account_id, _ = session_of(principal)
     async with identity.db.transaction() as tx:
         if not await store.delete_session(tx, account_id, id):
             raise NotFound
@@ -135,7 +198,7 @@ async def revoke_session(identity: Identity, principal: Principal, id: int) -> N
 
 async def revoke_sessions(identity: Identity, principal: Principal) -> None:
     """Sign out everywhere, here too."""
-    account_id, _ = _session_of(principal)
+    account_id, _ = session_of(principal)
     async with identity.db.transaction() as tx:
         ended = await store.delete_sessions(tx, account_id)
     await identity.revoked(rules.SESSION, account_id, ended)
@@ -149,14 +212,14 @@ async def sweep_sessions(identity: Identity) -> int:
 
 async def list_keys(identity: Identity, principal: Principal) -> list[ApiKey]:
     """The account's API keys, the newest first. Raises SessionNeeded."""
-    account_id, _ = _session_of(principal)
+    account_id, _ = session_of(principal)
     async with identity.db.read(fresh=True) as tx:
         return await store.list_keys(tx, account_id)
 
 
 async def add_key(identity: Identity, principal: Principal, name: str) -> NewKey:
     """A new API key. Raises Invalid with the field, TooManyKeys, SessionNeeded."""
-    account_id, _ = _session_of(principal)
+    account_id, _ = session_of(principal)
     return await _add_key(identity, account_id, name)
 
 
@@ -171,7 +234,7 @@ async def create_key(identity: Identity, account_name: str, name: str = "command
 
 async def revoke_key(identity: Identity, principal: Principal, id: int) -> None:
     """Raises NotFound, SessionNeeded."""
-    account_id, _ = _session_of(principal)
+    account_id, _ = session_of(principal)
     async with identity.db.transaction() as tx:
         if not await store.delete_key(tx, account_id, id):
             raise NotFound
@@ -190,21 +253,19 @@ async def issue_token(identity: Identity, principal: Principal) -> str:
     """An access token, good for rules.TOKEN_LIFE seconds. Raises Unauthorized, CredentialNeeded."""
     if principal.account_id is None:
         raise Unauthorized
-    if principal.via == "token":
+    if principal.via in ("token", "oauth"):
         raise CredentialNeeded
     return await identity.signer.sign(principal)
 
 
 async def _open_session(
-    identity: Identity, account_id: int, agent: str, *, login: Login | None = None, rehashed: str | None = None
+    identity: Identity, account_id: int, agent: str, checked: CheckedLogin | None = None
 ) -> SignedIn:
     session_id = identity.ids.next()
     token = rules.new_token(rules.SESSION, account_id, session_id)
     async with identity.db.transaction() as tx:
-        if login is not None:
-            await _lock_unchanged(tx, login)
-        if rehashed is not None:
-            await store.rehash(tx, account_id, rehashed)
+        if checked is not None:
+            await confirm_password(tx, checked)
         await store.insert_session(tx, account_id, session_id, rules.digest(token), rules.shown_agent(agent))
         pushed_out = await store.delete_idlest_sessions(tx, account_id, rules.MAX_SESSIONS)
         account = await store.find_account(tx, account_id)
@@ -214,14 +275,14 @@ async def _open_session(
 
 
 async def _lock_unchanged(tx: Tx, login: Login) -> None:
-    """Raises WrongPassword when the password was changed after it was checked: that change has ended all sessions."""
+    """Raises WrongPassword when the password isn't what was read before."""
     current = await store.lock_login(tx, login.id)
     if current is None or current.password_changed_at != login.password_changed_at:
         raise WrongPassword
 
 
 async def _add_key(identity: Identity, account_id: int, name: str) -> NewKey:
-    _refuse({"name": rules.label_problem(name)})
+    refuse({"name": rules.label_problem(name)})
     key_id = identity.ids.next()
     token = rules.new_token(rules.KEY, account_id, key_id)
     async with identity.db.transaction() as tx:
@@ -231,7 +292,7 @@ async def _add_key(identity: Identity, account_id: int, name: str) -> NewKey:
         return NewKey(await store.insert_key(tx, account_id, key_id, rules.digest(token), name), token)
 
 
-def _session_of(principal: Principal) -> tuple[int, int]:
+def session_of(principal: Principal) -> tuple[int, int]:
     """The account and the session that ask. Raises Unauthorized, SessionNeeded."""
     if principal.account_id is None:
         raise Unauthorized
@@ -240,7 +301,7 @@ def _session_of(principal: Principal) -> tuple[int, int]:
     return principal.account_id, principal.credential_id
 
 
-def _refuse(problems: Mapping[str, str | None]) -> None:
+def refuse(problems: Mapping[str, str | None]) -> None:
     """Raises Invalid when there are any."""
     fields = {field: problem for field, problem in problems.items() if problem}
     if fields:

@@ -13,6 +13,7 @@ from tenfold.platform.errors import NotFound
 from tenfold.platform.identity import actions, rules
 from tenfold.platform.identity.access import Identity
 from tenfold.platform.identity.errors import CrossSiteRefused
+from tenfold.platform.identity.oauth.endpoints import CONTROLLERS as OAUTH
 from tenfold.platform.identity.signing import JWKS_LIFE, Jwks
 from tenfold.platform.identity.types import Account, ApiKey, ChangePassword, Principal, Session, SignIn, SignUp, Tier
 
@@ -192,7 +193,7 @@ class JwksEndpoints(Controller):
 
 
 #: Served on every host.
-CONTROLLERS = (IdentityEndpoints, JwksEndpoints)
+CONTROLLERS = (IdentityEndpoints, JwksEndpoints, *OAUTH)
 
 
 def _with_cookie(identity: Identity, signed_in: actions.SignedIn) -> Response[Me]:

@@ -18,6 +18,18 @@ class BadCredential(Unauthorized):
         super().__init__(headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
 
 
+class ScopeMissing(Forbidden):
+    """This token isn't allowed to do this: it needs the scope {scope}."""
+
+    def __init__(self, scope: str) -> None:
+        challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
+        super().__init__(headers={"WWW-Authenticate": challenge}, scope=scope)
+
+
+class ApplicationRefused(Forbidden):
+    """An application can't do this, whatever it was allowed. Use a session or an API key."""
+
+
 class SessionNeeded(Forbidden):
     """Sign in with your password to do this; a key or a token can't."""
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from tenfold.platform.identity import actions
 from tenfold.platform.identity.access import Identity
+from tenfold.platform.identity.oauth import actions as oauth
 from tenfold.platform.jobs import schedule
 
 
@@ -13,4 +14,10 @@ async def sweep_sessions(identity: Identity) -> None:
     await actions.sweep_sessions(identity)
 
 
-SCHEDULES = (sweep_sessions,)
+@schedule(every=timedelta(hours=1), name="identity-sweep-oauth")
+async def sweep_oauth(identity: Identity) -> None:
+    """Delete codes that nobody came for, and applications that nobody uses."""
+    await oauth.sweep(identity)
+
+
+SCHEDULES = (sweep_sessions, sweep_oauth)

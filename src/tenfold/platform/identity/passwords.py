@@ -16,7 +16,7 @@ from tenfold.platform.identity.rules import password_bytes
 #: lane, because concurrent sign-ins fill the cores anyway.
 HASHER = PasswordHasher(memory_cost=19_456, time_cost=2, parallelism=1)
 #: A hash of no password, with the same parameters.
-_NOBODY = "$argon2id$v=19$m={},t={},p={}${}${}".format(
+NOBODY = "$argon2id$v=19$m={},t={},p={}${}${}".format(
     HASHER.memory_cost,
     HASHER.time_cost,
     HASHER.parallelism,
@@ -46,7 +46,7 @@ class Passwords:
 
         def check() -> bool:
             try:
-                return HASHER.verify(hashed or _NOBODY, password_bytes(password))
+                return HASHER.verify(hashed or NOBODY, password_bytes(password))
             except (VerificationError, InvalidHashError):
                 return False
 

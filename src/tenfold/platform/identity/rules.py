@@ -24,10 +24,19 @@ TOKEN_LIFE = 15 * 60
 
 SESSION = "ts"
 KEY = "tf"
+#: Of OAuth. Access to an account, or to nobody's (an application for itself), what renews the first, a code that turns
+#: into it, and an application.
+ACCESS = "ta"
+APPLICATION_ACCESS = "tb"
+REFRESH = "tr"
+CODE = "tc"
+CLIENT = "ti"
 
 _NAME = re.compile(r"[A-Za-z0-9_]{3,30}")
 _ALPHABET = string.digits + string.ascii_letters
-_TOKEN = re.compile(r"t[sf]_[0-9A-Za-z]{22}_[0-9A-Za-z]{43}")
+_PUBLIC_ID = re.compile(r"t[sfabrci]_[0-9A-Za-z]{22}")
+_TOKEN = re.compile(rf"{_PUBLIC_ID.pattern}_[0-9A-Za-z]{{43}}")
+_HOST = re.compile(r"(?:[A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
@@ -36,7 +45,7 @@ _COMMON = frozenset((resources.files(__package__) / "common_passwords.txt").read
 
 
 class Token(NamedTuple):
-    """A session token or an API key, read apart. The digest of the whole is what is stored of it."""
+    """A session token, an API key or a token of OAuth, read apart. The digest of the whole is what is stored of it."""
 
     public_id: str
     digest: bytes
@@ -103,12 +112,16 @@ def folded(name: str) -> str:
 
 def new_token(kind: str, account_id: int, id: int) -> str:
     """A token to hand out once: `<kind>_<public id>_<secret of 256 bits>`, which a double click selects as one word."""
-    secret = "".join(secrets.choice(_ALPHABET) for _ in range(43))
-    return f"{public_id(kind, account_id, id)}_{secret}"
+    return f"{public_id(kind, account_id, id)}_{new_secret(43)}"
+
+
+def new_secret(length: int) -> str:
+    """So many random letters and digits, of 5.95 bits each."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
 
 
 def read_token(text: str) -> Token | None:
-    """None for what can't be a session token or an API key."""
+    """None for what can't be a session token, an API key or a token of OAuth."""
     if _TOKEN.fullmatch(text) is None:
         return None
     return Token(text[:25], digest(text))
@@ -129,7 +142,9 @@ def public_id(kind: str, account_id: int, id: int) -> str:
 
 
 def read_public_id(text: str) -> PublicId | None:
-    """None for what no account has been given, because its numbers are too big."""
+    """None for what nobody has been given: it has another shape, or its numbers are too big."""
+    if _PUBLIC_ID.fullmatch(text) is None:
+        return None
     number = 0
     for digit in text[3:]:
         number = number * 62 + _ALPHABET.index(digit)
@@ -172,6 +187,12 @@ def session_cookie(address: str, domain: str | None) -> SessionCookie:
     secure = address.startswith("https://")
     prefix = "" if not secure else "__Secure-" if domain else "__Host-"
     return SessionCookie(f"{prefix}tenfold_session", domain, secure)
+
+
+def base_url(address: str, host: str, prefix: str) -> str:
+    """Where a request found us, without a slash at the end: our scheme, its Host header if that is one, our prefix."""
+    scheme, _, own = address.partition("://")
+    return f"{scheme}://{host if _HOST.fullmatch(host) else own}{prefix}"
 
 
 def read_origin(headers: Mapping[bytes, bytes]) -> Origin:

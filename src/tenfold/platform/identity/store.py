@@ -1,5 +1,7 @@
 """SQL of identity. Takes a transaction, returns structs, decides nothing."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from tenfold.platform.db import Tx
@@ -20,6 +22,19 @@ async def insert_account(tx: Tx, id: int, name: str, display_name: str, tier: Ti
     sql = """INSERT INTO platform.account (id, name, display_name, tier, password_hash) VALUES ($1, $2, $3, $4, $5)
              RETURNING id, name, display_name, tier, created_at"""
     return await tx.one(Account, sql, id, name, display_name, tier, password_hash)
+
+
+async def insert_names(tx: Tx, names: Sequence[tuple[str, int]]) -> set[int]:
+    """Take many names for these accounts. The accounts whose names weren't taken."""
+    sql = """INSERT INTO platform.account_name (name, account_id) SELECT * FROM unnest($1::text[], $2::bigint[])
+             ON CONFLICT (name) DO NOTHING RETURNING account_id AS id"""
+    rows = await tx.rows(_Id, sql, [name for name, _ in names], [account_id for _, account_id in names])
+    return {row.id for row in rows}
+
+
+async def insert_accounts(tx: Tx, records: Sequence[tuple[int, str, str, Tier, str]]) -> int:
+    """Many accounts, as insert_account takes them. How many."""
+    return await tx.copy("platform.account", ["id", "name", "display_name", "tier", "password_hash"], records)
 
 
 async def find_account_id(tx: Tx, folded: str) -> int | None:

@@ -1,26 +1,50 @@
 """What identity knows: who asks (Principal), and what an account holds."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
 import msgspec
 
+from tenfold.platform.errors import Unauthorized
+from tenfold.platform.identity.errors import ScopeMissing
+from tenfold.platform.identity.scopes import covers
+
 type Tier = Literal["free", "plus", "enterprise"]
 
-#: The scope of what an account does by itself; a token for somebody else's application will name less.
+#: The scope of what an account does by itself; a token of somebody else's application names less.
 EVERYTHING = frozenset({"*"})
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
-    """Who asks. Made from a session cookie, an access token or an API key; all fields are empty for a stranger."""
+    """Who asks. Made from a session cookie, an access token or an API key; all fields are empty for a stranger.
+
+    With `via="oauth"` an application asks: for an account within the scopes that it was granted, or for itself,
+    without an account.
+    """
 
     account_id: int | None = None
     name: str | None = None
     tier: Literal["anonymous", "free", "plus", "enterprise"] = "anonymous"
     scopes: frozenset[str] = frozenset()
-    via: Literal["cookie", "token", "key"] | None = None
-    #: The id of the session or the key behind this.
+    via: Literal["cookie", "token", "key", "oauth"] | None = None
+    #: The id of the session, the key or the grant behind this.
     credential_id: int | None = None
+    #: The application that asks, with `via="oauth"`.
+    application_id: int | None = None
+    application_name: str | None = None
+
+    def may(self, scope: str) -> bool:
+        """Whether this scope is covered. Sessions and API keys may do all that their account may."""
+        return covers(self.scopes, scope)
+
+    def require(self, scope: str) -> int:
+        """The id of the account that asks and may do this. Raises Unauthorized without an account, ScopeMissing."""
+        if self.account_id is None:
+            raise Unauthorized
+        if not self.may(scope):
+            raise ScopeMissing(scope)
+        return self.account_id
 
 
 ANONYMOUS = Principal()
@@ -63,22 +87,26 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Holding(msgspec.Struct, frozen=True, kw_only=True):
-    """A stored session or key, with the account that it stands for."""
+    """A stored session, key or token, with the account that it stands for."""
 
     digest: bytes
-    name: str
-    tier: Tier
+    #: None for the token of an application that acts for itself.
+    name: str | None
+    tier: Tier | None
     #: Seconds since its use was last written down; None when never.
     unseen_seconds: float | None
     #: Seconds that are left of it; None when it doesn't end by itself.
     left_seconds: float | None
+    #: Of OAuth's tokens only.
+    application_id: int | None = None
+    scopes: Sequence[str] = ("*",)
 
     def __repr__(self) -> str:
         return f"Holding(name={self.name!r})"
 
 
 class Credential(msgspec.Struct, frozen=True, kw_only=True):
-    """A session or key as caches hold it: whom it stands for if its secret has this digest."""
+    """A session, key or token as caches hold it: whom it stands for if its secret has this digest."""
 
     digest: bytes
     principal: Principal
@@ -101,25 +129,25 @@ class SigningKey(msgspec.Struct, frozen=True, kw_only=True):
         return f"SigningKey(kid={self.kid!r})"
 
 
-class _Confidential(msgspec.Struct, frozen=True, kw_only=True):
+class Confidential(msgspec.Struct, frozen=True, kw_only=True):
     """A request that holds a password, which mustn't reach a log by way of repr."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(...)"
 
 
-class SignUp(_Confidential, frozen=True, kw_only=True):
+class SignUp(Confidential, frozen=True, kw_only=True):
     name: str
     password: str
     #: The name itself when it isn't given.
     display_name: str | None = None
 
 
-class SignIn(_Confidential, frozen=True, kw_only=True):
+class SignIn(Confidential, frozen=True, kw_only=True):
     name: str
     password: str
 
 
-class ChangePassword(_Confidential, frozen=True, kw_only=True):
+class ChangePassword(Confidential, frozen=True, kw_only=True):
     current: str
     new: str

@@ -37,6 +37,17 @@ export interface NewKey {
   secret: string;
 }
 
+/** A program of somebody else's that may act for this account. */
+export interface AuthorizedApplication {
+  id: string;
+  name: string;
+  website: string | null;
+  /** What it may do, in words. */
+  scopes: readonly string[];
+  authorized_at: string;
+  used_at: string | null;
+}
+
 const API = '/api/identity';
 
 class Identity {
@@ -70,6 +81,8 @@ class Identity {
   readonly addKey = (name: string) => http.post<NewKey>(`${API}/keys`, { name });
   readonly revokeKey = (id: string) => http.delete(`${API}/keys/${encodeURIComponent(id)}`);
   readonly sessions = () => http.get<Session[]>(`${API}/sessions`);
+  readonly applications = () => http.get<AuthorizedApplication[]>(`${API}/applications`);
+  readonly revokeApplication = (id: string) => http.delete(`${API}/applications/${encodeURIComponent(id)}`);
   readonly revokeSession = (id: string) => http.delete(`${API}/sessions/${encodeURIComponent(id)}`);
 }
 
