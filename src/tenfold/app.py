@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tenfold.platform import telemetry
+from tenfold.platform.blobs.endpoints import BlobEndpoints
 from tenfold.platform.bus import run_consumer, sweep_inbox
 from tenfold.platform.db import open_database
 from tenfold.platform.home import HomeEndpoints, House
@@ -25,9 +26,10 @@ from tenfold.platform.settings import BadSettings, Settings
 from tenfold.platform.settings import load as load_from
 from tenfold.platform.supervisor import running
 from tenfold.platform.system import System
+from tenfold.systems.feed.system import system as feed
 from tenfold.systems.links.system import system as links
 
-SYSTEMS: tuple[System[Any], ...] = (links,)
+SYSTEMS: tuple[System[Any], ...] = (links, feed)
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -87,12 +89,17 @@ def mounted(process: Process) -> Mounted:
     served = []
     for system, state in process.systems.values():
         app = application(
-            title=f"Tenfold {system.title}", controllers=system.controllers, provide=system.provide(state), **shared
+            title=f"Tenfold {system.title}",
+            controllers=system.controllers,
+            provide=system.provide(state),
+            cross_origin=system.cross_origin,
+            **shared,
         )
         front = system.front(state) if system.front else None
         served.append(Served(system.name, app, front, system.pages, frozenset(system.hosts(state))))
     house = House(runtime, process.systems)
-    platform = application(title="Tenfold", controllers=[HomeEndpoints], provide={"house": house}, **shared)
+    own = {"house": house, "blobs": runtime.blobs}
+    platform = application(title="Tenfold", controllers=[HomeEndpoints, BlobEndpoints], provide=own, **shared)
     identity = application(
         title="Tenfold Identity", controllers=IDENTITY, provide={}, docs="/api/identity/docs", **shared
     )
@@ -107,10 +114,18 @@ def create() -> Dispatcher:
     @asynccontextmanager
     async def opened() -> AsyncIterator[Mounted]:
         async with open_process(settings) as process, asyncio.TaskGroup() as tasks:
-            on_drain(lambda: tasks.create_task(process.runtime.live.end_readers()))
+            on_drain(lambda: tasks.create_task(_drain(process)))
             yield mounted(process)
 
     return Dispatcher(opened)
+
+
+async def _drain(process: Process) -> None:
+    """End what would keep a web process from stopping."""
+    await process.runtime.live.end_readers()
+    for system, state in process.systems.values():
+        if system.drain is not None:
+            await system.drain(state)
 
 
 async def work(settings: Settings, stop: asyncio.Event) -> None:

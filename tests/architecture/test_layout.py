@@ -144,7 +144,9 @@ def test_codes_are_stable_because_they_are_unique() -> None:
 def test_errors_are_raised_with_what_they_say() -> None:
     by_name: dict[str, set[str]] = {}
     for error in ERRORS.values():
-        by_name[error.__name__] = by_name.get(error.__name__, set()) | placeholders(error)
+        # What has an __init__ of its own says there what it wants, and the type checker sees to it.
+        wants = placeholders(error) if error.__init__ is TenfoldError.__init__ else set()
+        by_name[error.__name__] = by_name.get(error.__name__, set()) | wants
     missing: list[str] = []
     for name, tree in MODULES.items():
         for node in ast.walk(tree):

@@ -1,20 +1,27 @@
 """The real `tenfold` command, on data and a port of its own."""
 
 import asyncio
+import itertools
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from playwright.async_api import Browser, async_playwright
+
+from tenfold.platform.settings import Settings
 
 #: What a person's shell must not bring into these tests.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("TENFOLD_")}
@@ -33,6 +40,7 @@ class House:
     data: Path
     port: int = field(default_factory=free_port)
     process: asyncio.subprocess.Process | None = None
+    environment: dict[str, str] = field(default_factory=dict)
 
     @staticmethod
     async def until(condition: Callable[[], object], timeout: float = 60) -> None:
@@ -117,7 +125,7 @@ class House:
             return False
 
     def _environment(self) -> dict[str, str]:
-        return ENVIRONMENT | {"TENFOLD_DATA": str(self.data), "TENFOLD_PORT": str(self.port)}
+        return ENVIRONMENT | {"TENFOLD_DATA": str(self.data), "TENFOLD_PORT": str(self.port)} | self.environment
 
 
 @pytest.fixture
@@ -134,3 +142,78 @@ async def house(place: Path) -> AsyncIterator[House]:
     if house.process and house.process.returncode is None:
         await house.tell(signal.SIGTERM)
     await house.until(lambda: not house.processes())
+
+
+#: A headless browser says that it is one, and would be counted as a bot.
+PERSON = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    assert found, "the browser tests need Chromium"
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+class Children:
+    """Processes of the real command, on the engines of the tests."""
+
+    def __init__(self, settings: Settings, folder: Path, more: Mapping[str, str]) -> None:
+        self._folder = folder
+        own = {
+            "database_url": settings.database_url,
+            "valkey_url": settings.valkey_url,
+            "nats_url": settings.nats_url,
+            "secret": settings.secret,
+        }
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("TENFOLD_")}
+        self._environment = inherited | {
+            "TENFOLD_NAMESPACE": settings.namespace,
+            **{f"TENFOLD_{name.upper()}": secret.reveal() for name, secret in own.items() if secret},
+            **more,
+        }
+        self._numbers = itertools.count(1)
+        self._running: set[asyncio.subprocess.Process] = set()
+
+    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
+        data = self._folder / f"data-{next(self._numbers)}"  # each is a machine of its own
+        with (self._folder / "log").open("a") as log:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "tenfold.cli", *arguments),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment | {"TENFOLD_DATA": str(data)},
+                cwd=self._folder,
+            )
+        self._running.add(process)
+        return process
+
+    async def kill(self, process: asyncio.subprocess.Process) -> None:
+        process.kill()
+        await process.wait()
+        self._running.discard(process)
+
+    async def stop(self) -> None:
+        for process in tuple(self._running):
+            if process.returncode is None:
+                process.terminate()
+                await asyncio.wait_for(process.wait(), 30)
+
+    @property
+    def said(self) -> str:
+        return (self._folder / "log").read_text()
+
+
+@asynccontextmanager
+async def children_of(stack: Any, folder: Path, **more: str) -> AsyncIterator[Children]:
+    """Processes on the engines of a stack. `more` are variables of their environment."""
+    children = Children(stack.settings, folder, more)
+    try:
+        yield children
+    finally:
+        await children.stop()

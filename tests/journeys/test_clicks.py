@@ -2,88 +2,27 @@
 
 import asyncio
 import itertools
-import os
 import random
 import signal
 import socket
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from tests.journeys.conftest import children_of
 
 from tenfold.contracts.links import Click, LinksClicked
-from tenfold.platform.settings import Settings
 
 pytestmark = pytest.mark.journey
 
 CLICKS, KILLS = 50_000, 6
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0"
 GOOGLEBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
-
-
-class Children:
-    """Processes of the real command, on the engines of the tests."""
-
-    def __init__(self, settings: Settings, folder: Path) -> None:
-        self._folder = folder
-        own = {
-            "database_url": settings.database_url,
-            "valkey_url": settings.valkey_url,
-            "nats_url": settings.nats_url,
-            "secret": settings.secret,
-        }
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("TENFOLD_")}
-        self._environment = inherited | {
-            "TENFOLD_NAMESPACE": settings.namespace,
-            **{f"TENFOLD_{name.upper()}": secret.reveal() for name, secret in own.items() if secret},
-        }
-        self._numbers = itertools.count(1)
-        self._running: set[asyncio.subprocess.Process] = set()
-
-    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
-        data = self._folder / f"data-{next(self._numbers)}"  # each is a machine of its own
-        with (self._folder / "log").open("a") as log:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "tenfold.cli", *arguments),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=self._environment | {"TENFOLD_DATA": str(data)},
-                cwd=self._folder,
-            )
-        self._running.add(process)
-        return process
-
-    async def kill(self, process: asyncio.subprocess.Process) -> None:
-        process.kill()
-        await process.wait()
-        self._running.discard(process)
-
-    async def stop(self) -> None:
-        for process in tuple(self._running):
-            if process.returncode is None:
-                process.terminate()
-                await asyncio.wait_for(process.wait(), 30)
-
-    @property
-    def said(self) -> str:
-        return (self._folder / "log").read_text()
-
-
-@asynccontextmanager
-async def children_of(stack: Any, folder: Path) -> AsyncIterator[Children]:
-    children = Children(stack.settings, folder)
-    try:
-        yield children
-    finally:
-        await children.stop()
 
 
 def clicks() -> list[Click]:

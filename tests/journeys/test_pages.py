@@ -1,29 +1,14 @@
 """The pages in a real browser, against the real command: what a person does on their first visit."""
 
-import shutil
 import threading
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
-from tests.journeys.conftest import House
+from playwright.async_api import Browser, BrowserContext, Page, expect
+from tests.journeys.conftest import PERSON, House
 
 pytestmark = [pytest.mark.browser, pytest.mark.journey]
-
-#: A headless browser says that it is one, and would be counted as a bot.
-PERSON = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    assert found, "the browser tests need Chromium"
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=found, args=FLAGS)
-        yield browser
-        await browser.close()
 
 
 @pytest.fixture

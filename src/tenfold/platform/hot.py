@@ -17,8 +17,10 @@ from glide import (
     Batch,
     ClusterBatch,
     ConditionalChange,
+    ExpiryGetEx,
     ExpirySet,
     ExpiryType,
+    ExpiryTypeGetEx,
     GlideClient,
     GlideClientConfiguration,
     GlideClusterClient,
@@ -98,6 +100,8 @@ class Hot:
     def __init__(self, client: GlideClient | GlideClusterClient, prefix: str) -> None:
         self.client = client
         self.guard = Guard()
+        #: Whether keys of one script must share a slot.
+        self.clustered = isinstance(client, GlideClusterClient)
         self._prefix = prefix
 
     def key(self, *parts: str) -> str:
@@ -120,15 +124,27 @@ class Hot:
     async def set_many(self, rows: Sequence[tuple[str, bytes, int]], *, only_new: bool = False) -> None:
         """Set keys to values for so many milliseconds each; with `only_new`, those that aren't there already."""
         condition = ConditionalChange.ONLY_IF_DOES_NOT_EXIST if only_new else None
-        clustered = isinstance(self.client, GlideClusterClient)
         for some in batched(rows, CHUNK):
-            batch = ClusterBatch(is_atomic=False) if clustered else Batch(is_atomic=False)
+            batch = ClusterBatch(is_atomic=False) if self.clustered else Batch(is_atomic=False)
             for key, value, milliseconds in some:
                 batch.set(key, value, condition, ExpirySet(ExpiryType.MILLSEC, milliseconds))
             with self.guard:
                 await self.client.exec(batch, raise_on_error=True)
 
-    async def run(self, script: Script, keys: Sequence[str], args: Sequence[str]) -> TResult:
+    async def get_and_prolong(self, key: str, milliseconds: int) -> bytes | None:
+        """A value, and that many milliseconds more for it from now on."""
+        with self.guard:
+            return await self.client.getex(key, ExpiryGetEx(ExpiryTypeGetEx.MILLSEC, milliseconds))
+
+    async def delete(self, keys: Sequence[str]) -> int:
+        """Remove keys, whatever slots they are in. How many there were."""
+        gone = 0
+        for some in batched(keys, CHUNK):
+            with self.guard:
+                gone += await self.client.delete(list[TEncodable](some))
+        return gone
+
+    async def run(self, script: Script, keys: Sequence[str], args: Sequence[str | bytes]) -> TResult:
         """Run a Lua script, atomically; all its keys share a slot."""
         with self.guard:
             return await self.client.invoke_script(script, list[TEncodable](keys), list[TEncodable](args))

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 from litestar import Litestar, Request, Response, WebSocket
+from litestar.config.cors import CORSConfig
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi import OpenAPIConfig
@@ -20,26 +21,36 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from tenfold.platform.errors import BadRequest, Invalid, TenfoldError
 from tenfold.platform.identity import Principal
+from tenfold.platform.identity.errors import ApplicationRefused
 from tenfold.platform.runtime import Runtime
 from tenfold.platform.telemetry import traced
 
 log = structlog.get_logger(__name__)
 
 PROBLEM = "application/problem+json"
-#: What a page may load. `style-src` allows inline styles: charts set sizes by them.
-PAGE_HEADERS = [
-    (b"content-type", b"text/html; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (
-        b"content-security-policy",
-        (
-            b"default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; font-src 'self' data:; "
-            b"connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
-        ),
-    ),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"strict-origin-when-cross-origin"),
-]
+#: For `opt` of controllers and handlers that let an application act for an account, because they check its scopes
+#: (`principal.may`, `principal.require`). All others refuse applications.
+SCOPED = {"scoped": True}
+
+
+def page_headers(*origins: str) -> list[tuple[bytes, bytes]]:
+    """Headers of a page. It may load from its own host, and pictures, films and data from `origins` as well.
+
+    `style-src` allows inline styles: charts set sizes by them.
+    """
+    others = "".join(f" {origin}" for origin in dict.fromkeys(origins) if origin)
+    policy = (
+        f"default-src 'self'; img-src 'self' data: blob:{others}; media-src 'self' blob:{others}; "
+        f"style-src 'self' 'unsafe-inline'; font-src 'self' data:; connect-src 'self' ws: wss:{others}; "
+        "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+    )
+    return [
+        (b"content-type", b"text/html; charset=utf-8"),
+        (b"cache-control", b"no-cache"),
+        (b"content-security-policy", policy.encode()),
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"strict-origin-when-cross-origin"),
+    ]
 
 
 class Problem(msgspec.Struct, omit_defaults=True):
@@ -53,11 +64,15 @@ class Problem(msgspec.Struct, omit_defaults=True):
     fields: dict[str, str] = {}
 
 
+#: As the server has them: few are needed of a hot request, and a dict of all costs as much as the rest of its way here.
+type Headers = Sequence[tuple[bytes, bytes]]
+
+
 class Front(Protocol):
     """Answers hot requests of a system before the framework sees them, or says that they aren't its own (None)."""
 
     def __call__(
-        self, method: str, path: str, scope: Any, headers: dict[bytes, bytes], receive: Receive, send: Send
+        self, method: str, path: str, scope: Any, headers: Headers, receive: Receive, send: Send
     ) -> Awaitable[None] | None: ...
 
 
@@ -133,6 +148,7 @@ def application(
     max_body: int,
     runtime: Runtime,
     docs: str = "/api/docs",
+    cross_origin: bool = False,
 ) -> Litestar:
     """One Litestar application whose errors are problems and whose contract, at {docs}/openapi.json, says so.
 
@@ -140,7 +156,10 @@ def application(
     """
 
     async def principal(scope: Scope) -> Principal:
-        return await runtime.identity.authenticate(scope)
+        principal = await runtime.identity.authenticate(scope)
+        if principal.via == "oauth" and not scope["route_handler"].opt.get("scoped"):
+            raise ApplicationRefused
+        return principal
 
     async def ip(scope: Scope) -> str:
         return scope["client"][0] if scope["client"] else ""
@@ -169,6 +188,8 @@ def application(
         request_class=_Request,
         request_max_body_size=max_body,
         openapi_config=contract,
+        # Cookies count for nothing there: browsers don't send them without allow_credentials.
+        cors_config=CORSConfig(expose_headers=["*"], max_age=3600) if cross_origin else None,
         logging_config=None,
     )
     _document_problems(app)
@@ -281,6 +302,7 @@ class Dispatcher:
     def __init__(self, open: Callable[[], AbstractAsyncContextManager[Mounted]]) -> None:
         self._open = open
         self._page = shell_page()
+        self._page_headers = page_headers()
         self._served: dict[str, Served] = {}
         self._own_hosts: dict[str, Served] = {}
         self._hosts: dict[bytes, Served | None] = {}
@@ -302,6 +324,7 @@ class Dispatcher:
     def mount(self, mounted: Mounted) -> None:
         """Serve these from now on."""
         self._mounted = mounted
+        self._page_headers = page_headers(mounted.runtime.settings.address, *mounted.runtime.blobs.origins)
         self._served = {each.name: each for each in mounted.served}
         self._own_hosts = {host.lower(): each for each in mounted.served for host in each.hosts}
         self._hosts = {}
@@ -311,8 +334,12 @@ class Dispatcher:
         if scope["type"] == "lifespan":
             return self._live(receive, send)
         path: str = scope["path"]
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        host = headers.get(b"host", b"")
+        headers: Headers = scope["headers"]
+        host = b""
+        for field, value in headers:
+            if field == b"host":  # nearly always the first
+                host = value
+                break
         try:
             system = self._hosts[host]
         except KeyError:
@@ -328,7 +355,7 @@ class Dispatcher:
             answer = system.front(scope["method"], path, scope, headers, receive, send)
             if answer is not None:
                 return answer
-        return self._slow(system, path, scope, headers, receive, send)
+        return self._slow(system, path, scope, dict(headers), receive, send)
 
     async def _slow(
         self,
@@ -346,13 +373,14 @@ class Dispatcher:
         own = "tenfold" if system is None else system.name
         if scope["type"] == "http" and scope["method"] in ("GET", "HEAD"):
             pages = _PLATFORM_PAGES if system is None else _PLATFORM_PAGES | system.pages
-            if first in pages and not path.endswith(".json"):
-                return await _answer(send, 200, PAGE_HEADERS, self._page, head=scope["method"] == "HEAD")
+            if path == CONSENT_PAGE or (_shown(first, pages) and not path.endswith(".json")):
+                return await _answer(send, 200, self._page_headers, self._page, head=scope["method"] == "HEAD")
         app = self._mounted.platform if system is None else system.app
-        if path.startswith(("/api/identity", "/.well-known/")):
+        if path.startswith(_IDENTITY):
             app = self._mounted.identity
         if system is not None:
-            scope = {**scope, "path": path, "raw_path": path.encode()}
+            # The prefix is kept for those who tell others where they are.
+            scope = {**scope, "path": path, "raw_path": path.encode(), "prefix": scope["path"].removesuffix(path)}
         if scope["type"] != "http":
             return await app(scope, receive, send)
         return await traced(app, own, scope, headers, receive, send)
@@ -366,8 +394,16 @@ class Dispatcher:
         return system
 
 
+#: What identity answers on every host and under every prefix.
+_IDENTITY = ("/api/identity", "/oauth/", "/.well-known/jwks.json", "/.well-known/oauth-authorization-server")
+#: Where applications send a browser, on every host and under every prefix.
+CONSENT_PAGE = "/oauth/authorize"
 #: First path segments that show the page: "" is the root itself.
 _PLATFORM_PAGES = frozenset({"", "signin", "signup", "account"})
+
+
+def _shown(first: str, pages: frozenset[str]) -> bool:
+    return first in pages or (first.startswith("@") and "@" in pages)
 
 
 async def _answer(

@@ -35,3 +35,8 @@ class Ids:
 def made_at(id: int) -> float:
     """Seconds since 1970 at which an id was made."""
     return ((id >> 22) + EPOCH_MS) / 1000
+
+
+def first_id(seconds: float) -> int:
+    """The smallest id that can be made at a time (seconds since 1970), for ranges of time; 0 before the epoch."""
+    return max(0, int(seconds * 1000) - EPOCH_MS) << 22

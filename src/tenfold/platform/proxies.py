@@ -22,21 +22,28 @@ class Proxies:
         """The address of the visitor: the last in the chain that no proxy of ours has. What is no address ends it."""
         if not forwarded or not self._is_ours(peer):
             return peer
-        for part in reversed(forwarded[-1000:].decode("latin-1").split(",")):
-            address = part.strip()
+        chain, comma = forwarded[-1000:].decode("latin-1"), ","
+        while comma:
+            chain, comma, last = chain.rpartition(",")
+            address = last.strip()
             try:
-                ours = self._is_ours(address)
+                if not comma:  # nobody stands behind the first, whoever it is
+                    _packed(address)
+                elif not self._is_ours(address):
+                    return address
             except ValueError:
                 break
             peer = address
-            if not ours:
-                break
         return peer
 
     def _look_up(self, address: str) -> bool:
-        try:
-            packed = inet_pton(AF_INET6 if ":" in address else AF_INET, address)
-        except OSError:
-            raise ValueError(address) from None
+        packed = _packed(address)
         number = int.from_bytes(packed)
         return any(number >> shift == prefix for shift, prefix in self._trusted[len(packed)])
+
+
+def _packed(address: str) -> bytes:
+    try:
+        return inet_pton(AF_INET6 if ":" in address else AF_INET, address)
+    except OSError:
+        raise ValueError(address) from None

@@ -60,12 +60,16 @@ class System[S]:
     provide: Callable[[S], Mapping[str, object]] = lambda state: {"state": state}
     #: Answers hot requests before the framework sees them.
     front: "Callable[[S], Front] | None" = None
-    #: First path segments under which the web page of the system is shown.
+    #: First path segments under which the web page of the system is shown; "@" stands for all that begin with it.
     pages: frozenset[str] = frozenset({"app"})
     #: Hosts, with their port if it isn't the scheme's own, that lead to this system besides `<name>.<any host>`.
     hosts: Callable[[S], Collection[str]] = lambda state: ()
     consumers: "Sequence[Consumer[Any]]" = ()
     schedules: "Sequence[Schedule]" = ()
+    #: Ends what would keep a process from stopping, such as open streams to clients.
+    drain: Callable[[S], Awaitable[None]] | None = None
+    #: Whether pages of other sites may call the API, with tokens and never with cookies.
+    cross_origin: bool = False
     #: Makes believable content through the actions, once; says what it made.
     demo: Callable[[S], Awaitable[str]] | None = None
     figures: Callable[[S], Awaitable[Sequence[Figure]]] = _no_figures

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -22,7 +23,7 @@ from tenfold.platform.errors import Unavailable
 from tenfold.platform.hot import open_hot
 from tenfold.platform.proxies import Proxies
 from tenfold.platform.settings import Secret
-from tenfold.systems.links.hot import Recorder, Salt, referring_host
+from tenfold.systems.links.hot import SLICE, Recorder, Salt, referring_host
 from tenfold.systems.links.settings import LinksSettings
 
 CLICKS = "SELECT coalesce(sum(clicks + bots), 0) FROM links.hourly WHERE code = $1 AND dimension = ''"
@@ -60,7 +61,7 @@ def salt(stack: Any) -> Salt:
 
 def note(recorder: Recorder, code: str, *, peer: str = "192.0.2.1", **headers: bytes) -> None:
     named = {name.replace("_", "-").encode(): value for name, value in headers.items()}
-    recorder.note(code, 7, {"client": (peer, 4711) if peer else None}, named)
+    recorder.record(code, time.time(), 7, {"client": (peer, 4711) if peer else None, "headers": list(named.items())})
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -178,10 +179,36 @@ async def test_a_stop_waits_for_a_bus_that_comes_back(salt: Salt) -> None:
     note(recorder, "code")
     stop.set()
     running = asyncio.create_task(recorder.run(stop))
-    await until(lambda: recorder.waiting and not recorder._clicks)
+    await until(lambda: recorder._batches)
     sink.away = False
     await running
     assert len(sink.clicks) == 1
+
+
+async def test_clicks_are_prepared_while_they_come_and_stay_in_order(salt: Salt) -> None:
+    sink = Sink()
+    recorder = recorder_for(sink, salt, batch=50)
+    await recorder.flush()
+    agents = [b"agent %d" % (number % 7) for number in range(3 * SLICE + 5)]
+    for number, agent in enumerate(agents):
+        note(recorder, str(number), user_agent=agent)
+    assert len(recorder._noted) == 5
+    await recorder.flush()
+    assert [int(click.code) for click in sink.clicks] == [*range(len(agents))]
+    assert [event.agent_of(click).encode() for _, event in sink.sent for click in event.clicks] == agents
+
+
+async def test_a_flush_ends_though_clicks_keep_coming(salt: Salt) -> None:
+    recorder: Recorder
+
+    async def publish(event: LinksClicked, event_id: str) -> None:
+        note(recorder, "meanwhile")
+
+    recorder = recorder_for(publish, salt)
+    note(recorder, "first")
+    async with asyncio.timeout(20):
+        await recorder.flush()
+    assert (recorder.sent, recorder.waiting) == (1, 1)
 
 
 # --- what a click says ----------------------------------------------------------------------------------------------
@@ -236,6 +263,15 @@ async def test_only_proxies_of_ours_say_who_is_behind_them(salt: Salt) -> None:
         {"peer": "192.0.2.1", "x_forwarded_for": b"\xff, ,,"},
         {"peer": "", "x_forwarded_for": b"8.8.8.8"},
     )
+    alone, with_nul, twice_ours, spoofed_first = await clicks_of(
+        salt,
+        {"peer": "127.0.0.1", "x_forwarded_for": b"10.1.2.3"},
+        {"peer": "127.0.0.1", "x_forwarded_for": b"8.8.8.8\x00"},
+        {"peer": "127.0.0.1", "x_forwarded_for": b"10.1.2.3,10.1.2.4"},
+        {"peer": "127.0.0.1", "x_forwarded_for": b"nobody, 8.8.8.8"},
+    )
+    assert alone.visitor == twice_ours.visitor != with_nul.visitor
+    assert spoofed_first.visitor == behind.visitor
     assert direct.visitor == spoofed.visitor == nonsense.visitor
     assert behind.visitor == through_two.visitor != direct.visitor
     assert [click.country for click in (direct, spoofed, behind, through_two, nonsense, unknown_peer)] == [

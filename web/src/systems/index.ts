@@ -25,6 +25,26 @@ export const systems: readonly SystemEntry[] = [
       'app/:code': () => import('./links/LinkPage.svelte'),
     },
   },
+  {
+    name: 'feed',
+    title: 'Feed',
+    nav: [{ label: 'Feed', path: '' }],
+    pages: {
+      '': () => import('./feed/HomePage.svelte'),
+      explore: () => import('./feed/ExplorePage.svelte'),
+      search: () => import('./feed/SearchPage.svelte'),
+      notifications: () => import('./feed/NotificationsPage.svelte'),
+      bookmarks: () => import('./feed/SavedPage.svelte'),
+      favourites: () => import('./feed/SavedPage.svelte'),
+      lists: () => import('./feed/ListsPage.svelte'),
+      'lists/:id': () => import('./feed/ListPage.svelte'),
+      'tags/:tag': () => import('./feed/TagPage.svelte'),
+      '@:name': () => import('./feed/ProfilePage.svelte'),
+      '@:name/followers': () => import('./feed/PeoplePage.svelte'),
+      '@:name/following': () => import('./feed/PeoplePage.svelte'),
+      '@:name/:id': () => import('./feed/ThreadPage.svelte'),
+    },
+  },
 ];
 
 export const home: PageLoader = () => import('../home/HomePage.svelte');
@@ -33,4 +53,5 @@ export const shared: Readonly<Record<Shared, PageLoader>> = {
   signin: () => import('../platform/identity/SignInPage.svelte'),
   signup: () => import('../platform/identity/SignUpPage.svelte'),
   account: () => import('../platform/identity/AccountPage.svelte'),
+  'oauth/authorize': () => import('../platform/identity/ConsentPage.svelte'),
 };

@@ -5,8 +5,10 @@ import contextlib
 import hashlib
 import re
 import secrets
+import struct
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +22,21 @@ from tenfold.systems.links import engine
 
 log = structlog.get_logger(__name__)
 
-#: Bytes of these headers that a waiting click holds: strangers choose them, and many clicks may wait.
-AGENT, REFERRER, FORWARDED, PURPOSE = 400, 600, 1000, 40
-#: Clicks that are prepared for sending in one go, while redirects wait.
-BREATH = 50
+#: Bytes that are read of these headers: strangers choose them, and many clicks may wait.
+AGENT, REFERRER = 400, 600
+#: Clicks that are prepared in one go, while redirects wait for some 150 us. One by one they take twice the time: the
+#: processor has forgotten in between how it goes.
+SLICE = 32
 #: How long a salt is kept: its day and what comes late.
 SALT_MILLISECONDS = 2 * 86_400_000
-
-#: What the redirect notes of a click, in this order: code, seconds, owner, peer, user agent, referrer, forwarded-for,
-#: purpose, known. A tuple, since its making is paid for by the redirect; everything else waits for the flush.
-type RawClick = tuple[str, float, int, str, bytes, bytes, bytes, bytes, bool]
-
-
-#: Where the server doesn't know who is at the other end (a Unix socket).
-NO_PEER = ("", 0)
 #: What no browser writes of itself, and what would take six bytes each in an event.
 CONTROLS = bytes(range(32)) + b"\x7f"
+
+_READ = frozenset({b"user-agent", b"referer", b"x-forwarded-for", b"sec-purpose"})
+_signed = struct.Struct("<q").unpack
+
+#: What the redirect notes of a click, in this order: code, seconds, owner, peer, headers, known.
+type Noted = tuple[str, float, int, tuple[str, int] | None, Sequence[tuple[bytes, bytes]], bool]
 
 
 class Salt:
@@ -62,7 +63,8 @@ class Salt:
 
 
 class Recorder:
-    """Takes clicks off the redirect's path: a tuple appended now, one event for many of them a moment later.
+    """Takes clicks off the redirect's path: a tuple appended now, a slice of them prepared at times, one event for many
+    of them a moment later.
 
     What is buffered is lost if the process is killed, at most `seconds` of clicks; a clean stop sends everything. While
     NATS is away clicks wait, `most` of them; beyond that the oldest are dropped and counted.
@@ -84,27 +86,29 @@ class Recorder:
         self._salt = salt
         self._seconds = seconds
         self._most_in_batch = batch
-        self._batch: list[Click] = []
-        self._batch_id = ""
-        self._flushing = asyncio.Lock()
         self._most = most
         self._visitor = proxies.visitor
-        self._clicks: list[RawClick] = []
-        #: The redirect's whole work on a click.
-        self.record = self._clicks.append
+        #: Hashes with the salt of the day; None until the first flush has asked for it.
+        self._keyed: hashlib.blake2b | None = None
+        self._flushing = asyncio.Lock()
+        # The way of a click: as it was noted, prepared, in a batch that is complete. A batch keeps its id until it is
+        # sent, however often that is tried.
+        self._noted: list[Noted] = []
+        self._clicks: list[Click] = []
+        self._batches: list[tuple[str, LinksClicked]] = []
+        # The User-Agent headers of the prepared clicks: the place of the first that has it, and the hash of its
+        # visitor up to the address.
+        self._agents: dict[bytes, tuple[int, hashlib.blake2b]] = {}
 
     @property
     def waiting(self) -> int:
-        return len(self._clicks) + len(self._batch)
+        return len(self._noted) + len(self._clicks) + sum(len(event.clicks) for _, event in self._batches)
 
-    def note(self, code: str, owner_id: int, scope: Any, headers: dict[bytes, bytes], *, known: bool = True) -> None:
-        """Record the click that an ASGI request is."""
-        get = headers.get
-        self.record((
-            code, time.time(), owner_id, (scope["client"] or NO_PEER)[0], get(b"user-agent", b"")[:AGENT],
-            get(b"referer", b"")[:REFERRER], get(b"x-forwarded-for", b"")[-FORWARDED:],
-            get(b"sec-purpose", b"")[:PURPOSE], known,
-        ))  # fmt: skip
+    def record(self, code: str, at: float, owner_id: int, scope: Any, *, known: bool = True) -> None:
+        """Note the click that an ASGI request is."""
+        self._noted.append((code, at, owner_id, scope["client"], scope["headers"], known))
+        if len(self._noted) >= SLICE and self._keyed is not None:
+            self._prepare(self._keyed)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send what was recorded, until told to stop; then send the rest."""
@@ -115,19 +119,18 @@ class Recorder:
                 await self.flush()
             except Unavailable:
                 log.warning("clicks_waiting", clicks=self.waiting)
-                excess = len(self._clicks) - self._most
-                if excess > 0:
-                    del self._clicks[:excess]
-                    self.dropped += excess
+                self._drop()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), 1)
         for _ in range(10):
             try:
-                return await self.flush()
+                while self.waiting:
+                    await self.flush()
             except Unavailable:
                 await asyncio.sleep(0.5)
+            else:
+                return
         log.error("clicks_lost", clicks=self.waiting)
-        return None
 
     async def flush(self) -> None:
         """Send all that is buffered now. Raises Unavailable with the rest still buffered.
@@ -135,40 +138,62 @@ class Recorder:
         A batch whose acknowledgement got lost is sent again under the id it had, so that it counts once.
         """
         async with self._flushing:
-            while self._batch or self._clicks:
-                if not self._batch:
-                    raw = self._clicks[: self._most_in_batch]
-                    salt = await self._salt.of(int(raw[0][1]) // 86_400)
-                    keyed = hashlib.blake2b(key=salt, digest_size=8)  # once, not for each visitor
-                    agents: dict[bytes, int] = {}
-                    batch: list[Click] = []
-                    for place, each in enumerate(raw):
-                        batch.append(self._click(each, keyed, place, agents))
-                        if place % BREATH == BREATH - 1:
-                            await asyncio.sleep(0)  # redirects go first
-                    self._batch = batch
-                    self._batch_id = secrets.token_hex(12)
-                    del self._clicks[: len(raw)]
-                await self._publish(LinksClicked(clicks=self._batch), self._batch_id)
-                self.sent += len(self._batch)
-                self._batch = []
+            salt = await self._salt.of(int(time.time()) // 86_400)
+            self._keyed = hashlib.blake2b(key=salt, digest_size=8)
+            await self._send_batches()
+            self._prepare(self._keyed)
+            self._complete_batch()
+            await self._send_batches()
 
-    def _click(self, raw: RawClick, keyed: "hashlib.blake2b", place: int, agents: dict[bytes, int]) -> Click:
-        code, at, owner_id, peer, agent, referrer, forwarded, purpose, known = raw
-        address = self._visitor(peer, forwarded) if peer else ""
-        visitor = keyed.copy()
-        visitor.update(b"%b|%b" % (address.encode(), agent))
-        return Click(
-            code,
-            at,
-            owner_id,
-            int.from_bytes(visitor.digest(), "little", signed=True),
-            engine.country_of(address),
-            referring_host(referrer) if referrer else "",
-            agent_text(agent) if (first := agents.setdefault(agent, place)) == place else first,
-            purpose != b"" and (b"prefetch" in purpose or b"preview" in purpose),
-            known,
-        )
+    async def _send_batches(self) -> None:
+        while self._batches:
+            event_id, event = self._batches[0]
+            await self._publish(event, event_id)
+            del self._batches[0]
+            self.sent += len(event.clicks)
+
+    def _prepare(self, keyed: "hashlib.blake2b") -> None:
+        """Make clicks of what was noted."""
+        noted, self._noted = self._noted, []
+        visitor_of, country_of = self._visitor, engine.country_of
+        for code, at, owner_id, peer, headers, known in noted:
+            get = {name: value for name, value in headers if name in _READ}.get
+            header = get(b"user-agent", b"")[:AGENT]
+            agent: str | int
+            if header in self._agents:
+                agent, begun = self._agents[header]
+            else:
+                agent, begun = agent_text(header), keyed.copy()
+                begun.update(header + b"|")
+                self._agents[header] = len(self._clicks), begun
+            address = visitor_of(peer[0], get(b"x-forwarded-for", b"")) if peer else ""
+            visitor = begun.copy()
+            visitor.update(address.encode())
+            purpose = get(b"sec-purpose", b"")
+            click = Click(
+                code,
+                at,
+                owner_id,
+                _signed(visitor.digest())[0],
+                country_of(address),
+                referring_host(get(b"referer", b"")[:REFERRER]),
+                agent,
+                purpose != b"" and (b"prefetch" in purpose or b"preview" in purpose),
+                known,
+            )
+            self._clicks.append(click)
+            if len(self._clicks) == self._most_in_batch:
+                self._complete_batch()
+
+    def _complete_batch(self) -> None:
+        if self._clicks:
+            self._batches.append((secrets.token_hex(12), LinksClicked(clicks=self._clicks)))
+            self._clicks, self._agents = [], {}
+
+    def _drop(self) -> None:
+        """Forget the oldest clicks beyond `most`, but none of the first batch: it may be stored without our knowing."""
+        while len(self._batches) > 1 and self.waiting - len(self._batches[0][1].clicks) > self._most:
+            self.dropped += len(self._batches.pop(1)[1].clicks)
 
 
 def agent_text(header: bytes) -> str:
@@ -184,6 +209,7 @@ _REFERRER = re.compile(
 )
 
 
+@lru_cache(maxsize=4096)
 def referring_host(header: bytes) -> str:
     """The host of a Referer header; what isn't a web address is none."""
     found = _REFERRER.match(header)

@@ -14,7 +14,7 @@ class LinksSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     #: A file of domains, one a line, that no link may lead to. It is read again when it changes.
     blocklist: Path | None = None
     #: Codes that one process leases at a time.
-    code_lease: int = 1000
+    code_lease: int = 10_000
     #: Links that one process keeps in memory, and for how long (seconds) before it asks Valkey again.
     memory_links: int = 100_000
     memory_ttl: float = 30.0

@@ -43,18 +43,14 @@ async def insert_link(tx: Tx, link: StoredLink) -> bool:
 
 
 async def insert_links(tx: Tx, links: Sequence[StoredLink]) -> set[str]:
-    """Keep many new links in one statement. The codes that were kept: the others were taken."""
+    """Keep many new links in one statement. The codes that were kept: the others were taken.
+
+    They travel as one JSON text: the driver takes a microsecond to encode each element of an array.
+    """
     sql = f"""INSERT INTO links.link ({_COLUMNS})
-              SELECT code, id, owner_id, url, title,
-                     CASE WHEN tags = '' THEN '{{}}' ELSE string_to_array(tags, E'\\x1f') END, status, expires_at,
-                     password, max_clicks, clicks_left, enabled
-              FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::smallint[],
-                          $8::timestamptz[], $9::text[], $10::bigint[], $11::bigint[], $12::boolean[])
-                   AS row ({_COLUMNS})
+              SELECT {_COLUMNS} FROM json_populate_recordset(NULL::links.link, $1)
               ON CONFLICT (code) DO NOTHING RETURNING code"""  # noqa: S608 (constant columns)
-    columns = [[getattr(link, name) for link in links] for name in StoredLink.__struct_fields__]
-    columns[5] = ["\x1f".join(link.tags) for link in links]  # arrays of arrays can't have rows of different lengths
-    return {record["code"] for record in await tx.connection.fetch(sql, *columns)}
+    return {record["code"] for record in await tx.connection.fetch(sql, msgspec.json.encode(links).decode())}
 
 
 async def find_link(tx: Tx, code: str) -> StoredLink | None:

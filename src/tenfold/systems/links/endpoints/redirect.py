@@ -12,12 +12,13 @@ from litestar.types import Receive, Send
 
 from tenfold.platform.cache import MISSING, Cache
 from tenfold.platform.errors import TooManyRequests, Unavailable
+from tenfold.platform.http import Headers
 from tenfold.platform.limits import Limit, Limits, Rate, network
 from tenfold.systems.links import actions, rules
 from tenfold.systems.links.actions import Links
 from tenfold.systems.links.endpoints import pages
 from tenfold.systems.links.errors import LinkGone, WrongPassword
-from tenfold.systems.links.hot import AGENT, FORWARDED, NO_PEER, PURPOSE, REFERRER, Allowance, Recorder
+from tenfold.systems.links.hot import Allowance, Recorder
 from tenfold.systems.links.types import Target
 
 _PERMANENT = frozenset({301, 308})
@@ -39,12 +40,11 @@ class Redirects:
         self._links = links
         self._cache: Cache[str, Target] = links.cache
         self._peek = links.cache.peek
-        self._recorder = recorder
         self._record = recorder.record
         self._allowance = allowance
 
-    def __call__(
-        self, method: str, path: str, scope: Any, headers: dict[bytes, bytes], receive: Receive, send: Send
+    def answer(
+        self, method: str, path: str, scope: Any, headers: Headers, receive: Receive, send: Send
     ) -> Awaitable[None] | None:
         """Answer a click, or say (None) that this is something else: an API call, a page, a preview, a password."""
         code = path[1:]
@@ -55,20 +55,15 @@ class Redirects:
             if not rules.CODE.fullmatch(code):
                 asked = code.endswith("+") and rules.CODE.fullmatch(code[:-1])
                 return self._or_later(self._preview(code[:-1], send, method), send, method) if asked else None
-            return self._or_later(self._cold(method, code, target is None, scope, headers, send), send, method)
+            return self._or_later(self._cold(method, code, target is None, scope, send), send, method)
         now = time.time()
         if target.guarded or not target.enabled or now >= target.expires:
             if method not in ("GET", "HEAD"):
                 return None
-            return self._or_later(self._checked(method, target, now, scope, headers, send), send, method)
+            return self._or_later(self._checked(method, target, now, scope, send), send, method)
         if method == "GET":
             self.redirects += 1
-            get = headers.get
-            self._record((
-                code, now, target.owner_id, (scope["client"] or NO_PEER)[0], get(b"user-agent", b"")[:AGENT],
-                get(b"referer", b"")[:REFERRER], get(b"x-forwarded-for", b"")[-FORWARDED:],
-                get(b"sec-purpose", b"")[:PURPOSE], True,
-            ))  # fmt: skip
+            self._record(target.code, now, target.owner_id, scope)
         elif method != "HEAD":
             return None
         return _answer(target, send)
@@ -80,17 +75,15 @@ class Redirects:
         except Unavailable:
             await pages.send(send, 503, pages.unavailable(), head=method == "HEAD")
 
-    async def _cold(
-        self, method: str, code: str, absent: bool, scope: Any, headers: dict[bytes, bytes], send: Send
-    ) -> None:
+    async def _cold(self, method: str, code: str, absent: bool, scope: Any, send: Send) -> None:
         self.cold += 1
         target = None if absent else await self._cache.get(code)
         if target is None:
             self.refused += 1
             if method == "GET":
-                self._recorder.note(code, 0, scope, headers, known=False)
+                self._record(code, time.time(), 0, scope, known=False)
             return await pages.send(send, 404, pages.unknown(code), head=method == "HEAD")
-        return await self._checked(method, target, time.time(), scope, headers, send)
+        return await self._checked(method, target, time.time(), scope, send)
 
     async def _preview(self, code: str, send: Send, method: str) -> None:
         """`/{code}+`: where a link leads, without going there."""
@@ -101,9 +94,7 @@ class Redirects:
         page = pages.preview(actions.seen_by(self._links, link, None))
         return await pages.send(send, 200, page, head=head)
 
-    async def _checked(
-        self, method: str, target: Target, now: float, scope: Any, headers: dict[bytes, bytes], send: Send
-    ) -> None:
+    async def _checked(self, method: str, target: Target, now: float, scope: Any, send: Send) -> None:
         head = method == "HEAD"
         try:
             if not target.enabled or now >= target.expires:
@@ -123,7 +114,7 @@ class Redirects:
             return await pages.send(send, 410, pages.gone(target.code, str(error.values["state"])), head=head)
         if not head:
             self.redirects += 1
-            self._recorder.note(target.code, target.owner_id, scope, headers)
+            self._record(target.code, now, target.owner_id, scope)
         return await _answer(target, send)
 
 
@@ -172,5 +163,5 @@ class VisitorEndpoints(Controller):
             return pages.response(403, pages.password(code, error.detail))
         except LinkGone as error:
             return pages.response(410, pages.gone(code, str(error.values["state"])))
-        recorder.note(code, link.owner_id or 0, request.scope, dict(request.scope["headers"]))
+        recorder.record(code, time.time(), link.owner_id or 0, request.scope)
         return pages.leave(link.url)

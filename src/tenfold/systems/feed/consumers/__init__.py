@@ -1,0 +1,1 @@
+"""What the feed does when something happened."""

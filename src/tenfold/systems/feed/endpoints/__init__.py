@@ -1,0 +1,1 @@
+"""Ways in by HTTP: the Mastodon client API. Decode, call one action, encode."""

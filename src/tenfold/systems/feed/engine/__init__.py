@@ -1,0 +1,1 @@
+"""The heavy tools of the feed: pictures."""

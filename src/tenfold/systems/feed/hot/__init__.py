@@ -1,0 +1,1 @@
+"""What the feed keeps in Valkey and in memory; always rebuildable from the store."""

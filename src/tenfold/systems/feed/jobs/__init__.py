@@ -1,0 +1,1 @@
+"""What the feed does by itself, now and then."""

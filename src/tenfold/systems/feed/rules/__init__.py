@@ -1,0 +1,1 @@
+"""What the feed decides without asking anyone."""

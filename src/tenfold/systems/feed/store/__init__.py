@@ -1,0 +1,1 @@
+"""SQL of the feed. Takes a transaction, returns structs, decides nothing."""
