@@ -1,4 +1,4 @@
-"""Makes docs/links.png: the statistics of a demo link on a running house, `tools/screenshot.py URL NAME PASSWORD`."""
+"""Makes the README's pictures of a running house with its demo content: `tools/screenshot.py URL NAME PASSWORD`."""
 
 import asyncio
 import shutil
@@ -7,12 +7,12 @@ from pathlib import Path
 
 from playwright.async_api import async_playwright
 
-OUT = Path(__file__).resolve().parents[1] / "docs" / "links.png"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
 PERSON = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 
 
 async def main(url: str, name: str, password: str) -> None:
-    """Sign in, follow the link a few times, and picture what its owner sees."""
+    """Sign in, follow a link a few times and picture what its owner sees; then a home timeline."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-background-networking"]
@@ -33,7 +33,11 @@ async def main(url: str, name: str, password: str) -> None:
             await context.request.get("/links/talk-2026", max_redirects=0)
         await page.get_by_role("list", name="Live clicks").get_by_role("listitem").nth(4).wait_for()
         await page.wait_for_timeout(1000)  # the chart's own movement
-        await page.screenshot(path=OUT)
+        await page.screenshot(path=DOCS / "links.png")
+        await page.goto("/feed/")
+        await page.get_by_role("feed").get_by_role("article").nth(4).wait_for()
+        await page.wait_for_timeout(1000)  # pictures
+        await page.screenshot(path=DOCS / "feed.png")
         await browser.close()
 
 

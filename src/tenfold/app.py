@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,7 @@ from tenfold.platform import telemetry
 from tenfold.platform.blobs.endpoints import BlobEndpoints
 from tenfold.platform.bus import run_consumer, sweep_inbox
 from tenfold.platform.db import open_database
+from tenfold.platform.errors import NotFound
 from tenfold.platform.home import HomeEndpoints, House
 from tenfold.platform.http import Dispatcher, Mounted, Served, application
 from tenfold.platform.identity.endpoints import CONTROLLERS as IDENTITY
@@ -30,6 +31,10 @@ from tenfold.systems.feed.system import system as feed
 from tenfold.systems.links.system import system as links
 
 SYSTEMS: tuple[System[Any], ...] = (links, feed)
+
+
+class NothingTaken(NotFound):
+    """The system {system} takes no bulk data; these do: {known}."""
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -163,6 +168,16 @@ async def distribute(settings: Settings) -> list[Distribution]:
         return await distribute_tables(db, packages())
     finally:
         await db.close()
+
+
+async def take_in(settings: Settings, name: str, lines: Iterable[bytes]) -> str:
+    """Give a system lines of bulk data. What it added. Raises NothingTaken."""
+    async with open_process(settings) as process:
+        system, state = process.systems.get(name, (None, None))
+        if system is None or system.take_in is None:
+            known = [each.name for each, _ in process.systems.values() if each.take_in is not None]
+            raise NothingTaken(system=name, known=", ".join(known))
+        return await system.take_in(state, lines)
 
 
 async def demo(settings: Settings, only: Sequence[str] = ()) -> AsyncIterator[str]:

@@ -71,6 +71,10 @@ def _parser() -> argparse.ArgumentParser:
     demo = placed(command("demo", _demo, "make believable content, once"))
     demo.add_argument("systems", nargs="*", metavar="SYSTEM", help="instead of all")
 
+    take_in = placed(command("import", _import, "take in bulk data of a system, JSON lines from a file"))
+    take_in.add_argument("system", metavar="SYSTEM")
+    take_in.add_argument("file", type=Path)
+
     bench = command("bench", _bench, "measure a system's claims (in a checkout)")
     bench.add_argument("system")
     bench.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="arguments of the benchmark")
@@ -216,6 +220,19 @@ def _demo(options: argparse.Namespace) -> None:
             _say(line)
 
     asyncio.run(show())
+
+
+def _import(options: argparse.Namespace) -> None:
+    from tenfold import app
+    from tenfold.platform.errors import NotFound
+
+    class NoSuchFile(NotFound):
+        """There is no file {file}."""
+
+    if not options.file.is_file():
+        raise NoSuchFile(file=options.file)
+    with options.file.open("rb") as lines:
+        _say(asyncio.run(app.take_in(_settings(options), options.system, lines)))
 
 
 def _bench(options: argparse.Namespace) -> None:

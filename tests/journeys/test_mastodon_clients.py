@@ -195,3 +195,25 @@ async def test_toot(feed: str, tmp_path: Path) -> None:
     assert "#hello" in await toot(tmp_path, "search", "hello")
     assert "following" in (await toot(tmp_path, "follow", "bob")).lower()
     assert "bob" in await toot(tmp_path, "following")
+
+
+async def test_a_graph_is_imported_by_the_command(feed: str, house: House, tmp_path: Path) -> None:
+    """JSON lines; what can't be taken is named, and doing it again adds nothing."""
+    file = tmp_path / "graph.jsonl"
+    file.write_text(
+        '{"type": "account", "username": "carol", "display_name": "Carol"}\n'
+        '{"type": "account", "username": "dave"}\n'
+        '{"type": "follow", "follower": "dave", "followee": "carol"}\n'
+        '{"type": "post", "author": "carol", "text": "From elsewhere #moved", "at": "2026-01-31T12:00:00Z"}\n'
+        "not json\n"
+    )
+    status, said = await house.run("import", "feed", str(file))
+    assert status == 0, said
+    assert "2 accounts, 1 follows, 1 posts added" in said
+    assert "line 5" in said
+    assert "0 accounts, 0 follows, 0 posts added" in (await house.run("import", "feed", str(file)))[1]
+    found = (await house.get("/feed/api/v1/timelines/tag/moved")).json()
+    assert [each["account"]["username"] for each in found] == ["carol"]
+    status, said = await house.run("import", "links", str(file))
+    assert status != 0
+    assert "feed" in said

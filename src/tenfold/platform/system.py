@@ -1,6 +1,6 @@
 """What a system is to the platform: the one thing that each system's front door makes."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -72,6 +72,8 @@ class System[S]:
     cross_origin: bool = False
     #: Makes believable content through the actions, once; says what it made.
     demo: Callable[[S], Awaitable[str]] | None = None
+    #: Takes in bulk what `tenfold import` reads, a line each; says what it added. Can be repeated.
+    take_in: Callable[[S, Iterable[bytes]], Awaitable[str]] | None = None
     figures: Callable[[S], Awaitable[Sequence[Figure]]] = _no_figures
     #: Estimation from named inputs (all with defaults).
     capacity: Callable[..., Sequence[Estimate]] | None = None

@@ -1,7 +1,7 @@
 """The front door of the feed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ from tenfold.platform.cache import Cache
 from tenfold.platform.jobs import Schedule
 from tenfold.platform.runtime import Runtime
 from tenfold.platform.system import Figure, System
-from tenfold.systems.feed.actions import context, instance
+from tenfold.systems.feed.actions import context, imports, instance
 from tenfold.systems.feed.actions.context import Feed
 from tenfold.systems.feed.capacity import capacity
 from tenfold.systems.feed.consumers.counts import count_deleted, count_likes, count_posts
@@ -195,6 +195,13 @@ def hosts(state: FeedState) -> frozenset[str]:
     return frozenset({urlsplit(own).netloc} if own and urlsplit(own).path in ("", "/") else ())
 
 
+async def take_in(state: FeedState, lines: Iterable[bytes]) -> str:
+    """Accounts, follows and posts, as actions/imports.py says."""
+    done = await imports.import_graph(state.feed, lines)
+    added = f"{done.accounts:,} accounts, {done.follows:,} follows, {done.posts:,} posts added"
+    return "\n".join([added, *([f"{done.refused:,} lines refused:"] if done.refused else []), *done.problems])
+
+
 async def figures(state: FeedState) -> Sequence[Figure]:
     """How much there is, about."""
     usage = await instance.usage(state.feed)
@@ -222,6 +229,7 @@ system: System[FeedState] = System(
     consumers=CONSUMERS,
     schedules=SCHEDULES,
     demo=demo,
+    take_in=take_in,
     figures=figures,
     capacity=capacity,
 )
