@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime
 
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -138,7 +139,7 @@ def test_a_question_is_never_more_than_words_and_operators_of_ours(question: str
 @given(st.text(max_size=200))
 def test_any_word_that_is_indexed_is_found_by_itself(text: str) -> None:
     indexed = {each.partition("':")[0].strip("'") for each in rules.words(post(text)).split()}
-    for term in rules.read(" ".join(re.findall(r"[^\W_]+", text))).needed:
+    for term in rules.read(" ".join(regex.findall(r"[\p{L}\p{M}\p{N}]+", text))).needed:
         word = term.removesuffix(":*").strip("'")
         assert word in indexed or any(each.startswith(word) for each in indexed)
 

@@ -15,6 +15,7 @@ from tenfold.systems.feed.actions.context import Feed, find_visible, relations_o
 from tenfold.systems.feed.errors import AccountNotFound, PostNotFound
 from tenfold.systems.feed.rules import search as rules
 from tenfold.systems.feed.rules.search import Match, Question
+from tenfold.systems.feed.rules.text import is_tag
 from tenfold.systems.feed.rules.timelines import hides
 from tenfold.systems.feed.store import relations, search
 from tenfold.systems.feed.store.search import Scope
@@ -84,7 +85,7 @@ async def find_people(
     feed: Feed, reader_id: int | None, question: str, *, limit: int, offset: int = 0, following: bool = False
 ) -> list[Account]:
     """Accounts by parts of their names: those first whose names begin so, of these those that the reader follows."""
-    name, _, host = question.strip().removeprefix("@").partition("@")
+    name, _, host = rules.tidied(question).removeprefix("@").partition("@")
     if host and host.lower() not in own_hosts(feed):
         return []
     names = rules.read_names(name)
@@ -100,8 +101,8 @@ async def find_people(
 
 async def find_tags(feed: Feed, question: str, *, limit: int, offset: int = 0) -> list[str]:
     """Tags that begin so, in lower case."""
-    prefix = question.strip().removeprefix("#").lower()[: rules.MOST_WORD]
-    if not prefix or offset > MOST_OFFSET:
+    prefix = rules.tidied(question).removeprefix("#").lower()
+    if not is_tag(prefix) or offset > MOST_OFFSET:
         return []
     since = datetime.now(UTC) - timedelta(days=DAYS)
     async with feed.db.read() as tx:
@@ -129,7 +130,8 @@ async def resolve(feed: Feed, reader_id: int | None, question: str) -> Resolved 
         return Resolved()
     try:
         if found["tag"] is not None:
-            return Resolved(tag=unquote(found["tag"]).lower())
+            tag = unquote(found["tag"]).lower()
+            return Resolved(tag=tag if is_tag(tag) else None)
         if found["post"] is None:
             return Resolved(account=await look_up(feed, found["name"]))
         number = read_id(found["post"])

@@ -15,7 +15,7 @@ from tenfold.systems.feed.actions import trends
 from tenfold.systems.feed.actions.context import Feed
 from tenfold.systems.feed.endpoints import entities
 from tenfold.systems.feed.endpoints.api import MastodonController, answer, range_of
-from tenfold.systems.feed.rules.text import read
+from tenfold.systems.feed.rules.text import is_tag
 
 
 class UseView(msgspec.Struct):
@@ -86,7 +86,7 @@ class TrendEndpoints(MastodonController):
     @get("/tags/{name:str}")
     async def tag(self, name: FromPath[str], feed: NamedDependency[Feed]) -> Response[bytes]:
         """A tag and its use, of whatever could be one. Raises NotFound for what can't."""
-        if read(f"#{name}").tags != [name]:
+        if not is_tag(name):
             raise NotFound
         (view,) = await tag_views(feed, [name.lower()])
         return answer(msgspec.json.encode(view))

@@ -163,6 +163,11 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     below: int
 
 
+def tidied(question: str) -> str:
+    """As much of a question as is looked at, without characters that the database can't hold."""
+    return texts.tidy(question[:MOST_QUESTION])
+
+
 def read(question: str) -> Asked:
     """Read a question: words, "phrases", #tags, and any of it with - before it to leave it out.
 
@@ -174,7 +179,7 @@ def read(question: str) -> Asked:
     needed: list[str] = []
     people: dict[bool, set[str]] = {True: set(), False: set()}
     above, below = 0, ENDLESS
-    for found in islice(_TERM.finditer(question[:MOST_QUESTION]), MOST_TERMS):
+    for found in islice(_TERM.finditer(tidied(question)), MOST_TERMS):
         wanted = found["not"] is None
         key, value = (found["key"] or "").lower(), found["phrase"] or found["word"] or ""
         name = value.removeprefix("@").partition("@")[0].lower()
@@ -258,7 +263,7 @@ def _facet(key: str, value: str) -> list[str]:
         return [_quoted(f"@is:{folded}")]
     if key == "language" and folded:
         return [_quoted(f"@language:{folded.partition('-')[0]}")]
-    if not key and value.startswith("#") and texts.read(value).tags == [value[1:]]:
+    if not key and value.startswith("#") and texts.is_tag(value[1:]):
         return [_quoted(f"#{fold(value[1:])}")]
     return []
 
@@ -357,7 +362,7 @@ class Person(msgspec.Struct, frozen=True):
 
 def read_names(question: str) -> Names | None:
     """What a question says of people: parts of their names, or @name. None: nothing."""
-    text = " ".join(fold(question[:MOST_QUESTION].strip().removeprefix("@")).split())
+    text = " ".join(fold(tidied(question).removeprefix("@")).split())
     parts = sorted(text.split()[:MOST_TERMS], key=len, reverse=True)
     if not parts:
         return None

@@ -100,6 +100,11 @@ def read(text: str) -> Reading:
     return Reading(list(mentions), list(tags.values()))
 
 
+def is_tag(name: str) -> bool:
+    """Whether a name, without its sign, can be a tag."""
+    return read(f"#{name}").tags == [name]
+
+
 def has_link(text: str) -> bool:
     return any(kind == "url" for kind, _, _ in _entities(text))
 
