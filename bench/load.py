@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import re
 import select
 import shutil
 import socket
@@ -15,6 +16,7 @@ import msgspec
 _SCRIPT = Path(__file__).with_name("replay.lua")
 #: Ends a request in a file of requests.
 END = b"\x1e"
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 class Replayed(msgspec.Struct):
@@ -75,7 +77,8 @@ def constant_rate(
 
     The first one goes at `began` of time.perf_counter(). A latency begins at the moment that the schedule has for the
     request, not when a connection was free to send it, so that a pause of the server counts for all who would have come
-    meanwhile ("coordinated omission" hides them). Answers must have no body. Raises SystemExit for another status.
+    meanwhile ("coordinated omission" hides them). Answers have a Content-Length or no body. Raises SystemExit for
+    another status.
     """
     sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(connections)]
     for each in sockets:
@@ -103,8 +106,8 @@ def constant_rate(
             now = clock()
             for each in readable:
                 intended, so_far = busy[each]
-                answer = so_far + each.recv(65_536)
-                if not answer.endswith(b"\r\n\r\n"):
+                answer = so_far + each.recv(262_144)
+                if not _is_whole(answer):
                     if len(answer) == len(so_far):
                         raise SystemExit(f"port {port}: the server has hung up")
                     busy[each] = intended, answer
@@ -119,3 +122,12 @@ def constant_rate(
         for each in sockets:
             each.close()
     return sorted(latencies)
+
+
+def _is_whole(answer: bytes) -> bool:
+    """Whether head and body of an answer are there."""
+    end = answer.find(b"\r\n\r\n") + 4
+    if end < 4:
+        return False
+    length = _LENGTH.search(answer, 0, end)
+    return len(answer) - end >= (int(length[1]) if length else 0)

@@ -211,6 +211,7 @@ SAMPLES = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # the library warns of broken Exif, and passes over it
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(SAMPLES),

@@ -25,12 +25,11 @@ async def read_home(feed: Feed, reader_id: int, page: Range) -> list[Post]:
     """A page of a reader's home, newest first: what was pushed, merged with what followed celebrities wrote."""
     hidden = await relations_of(feed, reader_id)
     pushed = await _pushed(feed, reader_id, hidden)
-    pushed.sort()  # nearly sorted already, which this makes use of
     merged: list[Sequence[int]] = [pushed]
     if hidden.celebrities:
         authored = await feed.authored.get_many(hidden.celebrities)
         merged += [rules.laid_over(each.ids) for each in authored.values()]
-    now = time()
+    now, hiding = time(), rules.hides_any(hidden)
     found: list[Post] = []
     for _ in range(TOP_UPS):
         ids = rules.merge(merged, page)
@@ -38,10 +37,17 @@ async def read_home(feed: Feed, reader_id: int, page: Range) -> list[Post]:
         kept = [
             post
             for post in (posts[each] for each in ids if each in posts)
-            if not rules.hidden_from_home(post, posts.get(post.reblog_of_id or 0), hidden, now)
-            and (post.reblog_of_id is None or post.reblog_of_id in posts)
+            if post.reblog_of_id is None or post.reblog_of_id in posts
         ]
-        found += await _without_strangers(feed, kept, reader_id, hidden)
+        if hiding:
+            kept = [
+                post
+                for post in kept
+                if not rules.hidden_from_home(post, posts.get(post.reblog_of_id or 0), hidden, now)
+            ]
+        if hidden.celebrities:
+            kept = await _without_strangers(feed, kept, reader_id, hidden)
+        found += kept
         missing = page.limit - len(found)
         if len(ids) < page.limit or len(found) >= page.limit or missing <= 0:
             break
@@ -79,9 +85,9 @@ async def _without_strangers(feed: Feed, posts: list[Post], reader_id: int, hidd
 
 
 async def _pushed(feed: Feed, reader_id: int, hidden: Relations) -> list[int]:
-    """What was pushed to a reader. A timeline that lapsed, or that Valkey has lost, is filled from the database.
+    """What was pushed to a reader, ascending.
 
-    Without Valkey the database answers each time.
+    A timeline that lapsed, or that Valkey has lost, is filled from the database. Without Valkey that answers each time.
     """
     try:
         found = await feed.timelines.read(reader_id)

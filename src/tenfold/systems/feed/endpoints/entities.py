@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from tenfold.systems.feed.actions.context import Feed, find_account, marks_of, posts_of, relations_of
+from tenfold.systems.feed.actions.context import Feed, find_account, marks_of, posts_of
 from tenfold.systems.feed.rules import text
-from tenfold.systems.feed.types import Account, Marks, Media, Post, Relations
+from tenfold.systems.feed.types import Account, Marks, Media, Post
 
 _encode = msgspec.json.Encoder().encode
 
@@ -250,7 +250,7 @@ def _body(feed: Feed, post: Post, author: Account) -> bytes:
     return _encode(body)[:-1]
 
 
-def _flags(post: Post, marks: Marks, relations: Relations, reader_id: int | None) -> bytes:
+def _flags(post: Post, marks: Marks, reader_id: int | None) -> bytes:
     """What a status says to one reader alone."""
     post_id = post.id
     own = b""
@@ -263,6 +263,10 @@ def _flags(post: Post, marks: Marks, relations: Relations, reader_id: int | None
         b',"muted":', b"true" if post.conversation_id in marks.mutes else b"false",
         own, b',"filtered":[]}',
     ))  # fmt: skip
+
+
+#: How a status ends that repeats none, for a reader who has done nothing with it: most of them.
+_PLAIN = b',"reblog":null,"favourited":false,"reblogged":false,"bookmarked":false,"muted":false,"filtered":[]}'
 
 
 class _Kept(msgspec.Struct):
@@ -281,14 +285,19 @@ class Kept:
         self._kept: OrderedDict[int, _Kept] = OrderedDict()
 
     def of(self, feed: Feed, post: Post, author: Account) -> bytes:
+        """The whole of a status that ends as most do."""
         kept = self._kept.get(post.id)
         if kept is not None and kept.post is post and kept.author is author:
             return kept.data
-        data = _body(feed, post, author) + b',"account":' + account(feed, author)
+        data = _body(feed, post, author) + b',"account":' + account(feed, author) + _PLAIN
         self._kept[post.id] = _Kept(post, author, data)
         if len(self._kept) > self._most:
             self._kept.popitem(last=False)
         return data
+
+    def start_of(self, feed: Feed, post: Post, author: Account) -> bytes:
+        """A status without its end."""
+        return self.of(feed, post, author)[: -len(_PLAIN)]
 
 
 _kept = Kept(20_000)
@@ -311,23 +320,29 @@ async def each_status(feed: Feed, posts: Sequence[Post], reader_id: int | None) 
     """Statuses, each encoded by itself. Mostly from memory: no round trip where all is known here."""
     originals = {post.reblog_of_id for post in posts if post.reblog_of_id is not None}
     others = await posts_of(feed, originals) if originals else {}
-    people = {post.author_id for post in posts} | {post.author_id for post in others.values()}
+    people = {post.author_id for post in posts}
+    if others:
+        people |= {post.author_id for post in others.values()}
     authors = await feed.accounts.get_many(people)
-    shown = [post.id for post in posts] + list(others)
-    marks = await marks_of(feed, reader_id, shown)
-    relations = await relations_of(feed, reader_id)
+    shown = {post.id for post in posts}
+    marks = await marks_of(feed, reader_id, [*shown, *others])
+    marked = shown & marks.favourites | shown & marks.reblogs | shown & marks.bookmarks
     result: list[bytes] = []
     for post in posts:
         author = authors.get(post.author_id)
         if author is None:
             continue
-        reblog = b',"reblog":null'
         if post.reblog_of_id is not None:
             original = others.get(post.reblog_of_id)
             wrote = None if original is None else authors.get(original.author_id)
             if original is None or wrote is None:
                 continue
-            inner = _kept.of(feed, original, wrote) + b',"reblog":null' + _flags(original, marks, relations, reader_id)
-            reblog = b',"reblog":' + inner
-        result.append(_kept.of(feed, post, author) + reblog + _flags(post, marks, relations, reader_id))
+            inner = _kept.start_of(feed, original, wrote) + b',"reblog":null' + _flags(original, marks, reader_id)
+            outer = _kept.start_of(feed, post, author)
+            result.append(outer + b',"reblog":' + inner + _flags(post, marks, reader_id))
+        elif post.id in marked or post.author_id == reader_id or post.conversation_id in marks.mutes:
+            outer = _kept.start_of(feed, post, author)
+            result.append(outer + b',"reblog":null' + _flags(post, marks, reader_id))
+        else:
+            result.append(_kept.of(feed, post, author))
     return result

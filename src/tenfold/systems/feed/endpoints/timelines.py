@@ -100,6 +100,9 @@ _SENT = (
 )
 
 
+_NEWEST = range_of({})
+
+
 class Home:
     """The front of the feed: `GET /api/v1/timelines/home`, which is most of all requests.
 
@@ -127,7 +130,7 @@ class Home:
             me = await account_of(self._feed, principal, "read:statuses")
             query = scope["query_string"]
             asked = dict(parse_qsl(query.decode("latin-1"))) if query else {}
-            page = range_of(asked)
+            page = range_of(asked) if asked else _NEWEST
             found = await timelines.read_home(self._feed, me.id, page)
             body = await entities.statuses(self._feed, found, me.id)
             extra = link_header(self._address, list(asked.items()), [post.id for post in found])

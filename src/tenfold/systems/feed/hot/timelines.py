@@ -77,11 +77,11 @@ class Timelines:
         self.rebuilt = 0
 
     async def read(self, account_id: int) -> list[int] | None:
-        """The ids of a timeline in no order, some 0, and a longer life for it. None when it has to be filled."""
+        """The ids of a timeline, ascending, some 0 or twice, and a longer life for it; None when it must be filled."""
         packed = await self._hot.get_and_prolong(self.key(account_id), self._milliseconds)
         if packed is None or packed[7] & 0x80:  # the sign of the head
             return None
-        return rules.unpack(packed[_HEAD:])
+        return sorted(rules.laid_over(packed)[2:])  # in order already but for its two ends, which sorting makes use of
 
     async def begin(self, account_id: int) -> int:
         """Begin to fill a timeline; what is pushed from now on is kept. The number of this build."""

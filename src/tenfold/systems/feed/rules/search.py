@@ -24,7 +24,7 @@ CANDIDATES = 300
 #: Posts that are tried one by one from the newest on, first to see how frequent the matches are, and at most.
 SAMPLE, DEPTH = 2_000, 25_000
 #: What the index may do for a question: entries that are looked up in others, and posts that are then fetched.
-MOST_LOOKS, MOST_FETCHED = 100_000, 6_000
+MOST_LOOKS, MOST_FETCHED = 100_000, 3_000
 #: Parts of a question whose frequency is looked at.
 MOST_PARTS = 6
 #: Seconds after which a match counts half as much as a new one.
@@ -66,6 +66,8 @@ _HAS = {
 
 def fold(text: str) -> str:
     """Without case, and without accents of Latin, Greek and Cyrillic letters; other scripts' signs stay."""
+    if text.isascii():
+        return text.lower()
     plain = _ACCENTS.sub("", unicodedata.normalize("NFKD", text)).casefold()
     return unicodedata.normalize("NFC", plain)
 
@@ -73,6 +75,9 @@ def fold(text: str) -> str:
 def _parts(text: str) -> Iterator[tuple[str, bool]]:
     """The words of a text in order, and whether they are runs of a script without spaces."""
     for word in _WORD.findall(fold(text)):
+        if word.isascii():
+            yield word, False
+            continue
         for part in _SPACELESS.finditer(word):
             yield part[0], part["run"] is not None
 

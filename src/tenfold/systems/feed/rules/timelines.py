@@ -86,6 +86,18 @@ def hidden_from_home(post: Post, original: Post | None, relations: Relations, no
     return author in relations.quiet or hides(original.author_id, relations, now)
 
 
+def hides_any(relations: Relations) -> bool:
+    """Whether there is anything that `hidden_from_home` could hide."""
+    return bool(
+        relations.blocks
+        or relations.blocked
+        or relations.mutes
+        or relations.unfollowed
+        or relations.quiet
+        or relations.listed
+    )
+
+
 def home_floors(now: float) -> list[int]:
     """Ids from which on a rebuild looks for posts, in turn until it has enough: a day, eight days, 64, 512, all.
 
