@@ -345,12 +345,12 @@ class Dispatcher:
         except KeyError:
             system = self._by_host(host)
         if system is None:
-            name, slash, rest = path[1:].partition("/")
-            system = self._served.get(name)
+            end = path.find("/", 1)
+            system = self._served.get(path[1:] if end < 0 else path[1:end])
             if system is not None:
-                if not slash:
+                if end < 0:
                     return _redirect(send, f"{path}/")
-                path = f"/{rest}"
+                path = path[end:]
         if system is not None and system.front is not None and scope["type"] == "http":
             answer = system.front(scope["method"], path, scope, headers, receive, send)
             if answer is not None:

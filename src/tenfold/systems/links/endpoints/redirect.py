@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable
+from functools import lru_cache
 from math import inf
 from typing import Any
 
@@ -119,11 +120,15 @@ class Redirects:
 
 
 async def _answer(target: Target, send: Any) -> None:
-    lasting = target.status in _PERMANENT and target.expires == inf and not target.guarded
-    keep = _KEPT if lasting else _NOT_KEPT
-    headers = [(b"location", target.url.encode()), keep, _EMPTY]
-    await send({"type": "http.response.start", "status": target.status, "headers": headers})
+    await send(_start(target.url, target.status, target.expires == inf and not target.guarded))
     await send(_BODY)
+
+
+@lru_cache(maxsize=4096)
+def _start(url: str, status: int, lasting: bool) -> dict[str, object]:
+    """The message that begins an answer, kept for the links that are followed most."""
+    keep = _KEPT if lasting and status in _PERMANENT else _NOT_KEPT
+    return {"type": "http.response.start", "status": status, "headers": [(b"location", url.encode()), keep, _EMPTY]}
 
 
 class VisitorEndpoints(Controller):
