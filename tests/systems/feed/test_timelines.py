@@ -185,3 +185,9 @@ async def refreshed(feed: Feed, account: Account) -> Account:
     found = await feed.accounts.get(account.id)
     assert found is not None
     return found
+
+
+@pytest.mark.parametrize("path", ["%00", "a%00b", "%20", "ok?any[]=%00"])
+async def test_nothing_stands_under_what_cannot_be_a_tag(stranger: Any, path: str) -> None:
+    found = await stranger.get(f"/feed/api/v1/timelines/tag/{path}")
+    assert (found.status_code, found.json()) == (200, [])

@@ -28,6 +28,7 @@ from tenfold.systems.feed.endpoints.api import (
     range_of,
 )
 from tenfold.systems.feed.errors import ListNotFound
+from tenfold.systems.feed.rules.text import is_tag
 
 #: Further tags in one timeline.
 MOST_TAGS = 4
@@ -59,12 +60,10 @@ class TimelineEndpoints(MastodonController):
         feed: NamedDependency[Feed],
     ) -> Response[bytes]:
         """Public posts under a tag."""
-        tags = timelines.Tags(
-            tag=tag.lower(),
-            any_of=[each.lower() for each in many(request, "any", MOST_TAGS)],
-            all_of=[each.lower() for each in many(request, "all", MOST_TAGS)],
-            none_of=[each.lower() for each in many(request, "none", MOST_TAGS)],
-        )
+        others = {name: [each.lower() for each in many(request, name, MOST_TAGS)] for name in ("any", "all", "none")}
+        if not all(map(is_tag, [tag, *others["any"], *others["all"], *others["none"]])):
+            return answer(b"[]")  # nothing stands under what can't be a tag
+        tags = timelines.Tags(tag=tag.lower(), any_of=others["any"], all_of=others["all"], none_of=others["none"])
         only_media = _is_set(request.query_params.get("only_media"))
         found = await timelines.read_tag(feed, principal.account_id, tags, page_of(request), only_media=only_media)
         body = await entities.statuses(feed, found, principal.account_id)
