@@ -167,7 +167,7 @@ def test_the_index_is_asked_for_what_is_rare_alone() -> None:
     assert word is not None
     assert sentence is not None
     assert rules.worth_index(sample(), word)
-    assert rules.worth_index(sample(needed=10, rarest=10, fits=5), word)
+    assert rules.worth_index(sample(needed=5, rarest=10, fits=5), word)
     assert not rules.worth_index(sample(needed=100, rarest=100, fits=80), word)  # enough among the newest
     assert not rules.worth_index(sample(needed=100, rarest=100), word)  # 50,000 to fetch
     assert rules.worth_index(sample(needed=100, rarest=100, total=2000), word)
