@@ -8,7 +8,7 @@ import secrets
 import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,6 @@ SALT_MILLISECONDS = 2 * 86_400_000
 #: What no browser writes of itself, and what would take six bytes each in an event.
 CONTROLS = bytes(range(32)) + b"\x7f"
 
-_READ = frozenset({b"user-agent", b"referer", b"x-forwarded-for", b"sec-purpose"})
 _signed = struct.Struct("<q").unpack
 
 #: What the redirect notes of a click, in this order: code, seconds, owner, peer, headers, known.
@@ -87,7 +86,7 @@ class Recorder:
         self._seconds = seconds
         self._most_in_batch = batch
         self._most = most
-        self._visitor = proxies.visitor
+        self._locate = lru_cache(maxsize=10_000)(partial(_locate, proxies))
         #: Hashes with the salt of the day; None until the first flush has asked for it.
         self._keyed: hashlib.blake2b | None = None
         self._flushing = asyncio.Lock()
@@ -155,9 +154,8 @@ class Recorder:
     def _prepare(self, keyed: "hashlib.blake2b") -> None:
         """Make clicks of what was noted."""
         noted, self._noted = self._noted, []
-        visitor_of, country_of = self._visitor, engine.country_of
         for code, at, owner_id, peer, headers, known in noted:
-            get = {name: value for name, value in headers if name in _READ}.get
+            get = dict(headers).get
             header = get(b"user-agent", b"")[:AGENT]
             agent: str | int
             if header in self._agents:
@@ -166,16 +164,16 @@ class Recorder:
                 agent, begun = agent_text(header), keyed.copy()
                 begun.update(header + b"|")
                 self._agents[header] = len(self._clicks), begun
-            address = visitor_of(peer[0], get(b"x-forwarded-for", b"")) if peer else ""
+            address, country = self._locate(peer[0] if peer else "", get(b"x-forwarded-for", b""))
             visitor = begun.copy()
-            visitor.update(address.encode())
+            visitor.update(address)
             purpose = get(b"sec-purpose", b"")
             click = Click(
                 code,
                 at,
                 owner_id,
                 _signed(visitor.digest())[0],
-                country_of(address),
+                country,
                 referring_host(get(b"referer", b"")[:REFERRER]),
                 agent,
                 purpose != b"" and (b"prefetch" in purpose or b"preview" in purpose),
@@ -194,6 +192,12 @@ class Recorder:
         """Forget the oldest clicks beyond `most`, but none of the first batch: it may be stored without our knowing."""
         while len(self._batches) > 1 and self.waiting - len(self._batches[0][1].clicks) > self._most:
             self.dropped += len(self._batches.pop(1)[1].clicks)
+
+
+def _locate(proxies: Proxies, peer: str, forwarded: bytes) -> tuple[bytes, str]:
+    """The address of a visitor, and its country."""
+    address = proxies.visitor(peer, forwarded) if peer else ""
+    return address.encode(), engine.country_of(address)
 
 
 def agent_text(header: bytes) -> str:
