@@ -1,11 +1,15 @@
 """Home timelines in a real Valkey: what is pushed, filled, cut back, and forgotten."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
+from tenfold.platform.engines import Valkey
+from tenfold.platform.errors import Unavailable
 from tenfold.platform.hot import Hot, open_hot
-from tenfold.platform.settings import Settings
+from tenfold.platform.settings import Secret, Settings
 from tenfold.systems.feed.hot.timelines import CALL, TAIL, Timelines
 
 LENGTH = 40
@@ -127,3 +131,47 @@ async def test_reading_prolongs_and_pushing_does_not(timelines: Timelines, hot: 
     assert 0 < await hot.client.pttl(key) <= 1_000_000
     await held(timelines, 1)
     assert await hot.client.pttl(key) > 1_000_000
+
+
+async def until(true: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(30):
+        while not await true():  # noqa: ASYNC110  # nothing tells us
+            await asyncio.sleep(0.02)
+
+
+async def rewritten(hot: Hot) -> bool:
+    """Whether the append-only file is as the last rewrite has left it."""
+    info = await hot.client.info()
+    assert isinstance(info, bytes)
+    return b"aof_rewrite_in_progress:0" in info and b"aof_rewrite_scheduled:0" in info
+
+
+async def there(hot: Hot, key: str) -> bool:
+    try:
+        return await hot.get(key) is not None
+    except Unavailable:
+        return False
+
+
+async def test_a_server_that_comes_back_has_no_timelines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tenfold.systems.feed.hot.timelines.LOOK", 0.0)
+    server = Valkey(tmp_path / "valkey", "a-password")
+    await server.start()
+    try:
+        hot = await open_hot(Settings(valkey_url=Secret(server.url)))
+        timelines = Timelines(hot, length=LENGTH, seconds=3600)
+        assert await timelines.fill(1, await timelines.begin(1), [1, 2])
+        # What the file has by chance, after a rewrite, isn't what was pushed last.
+        await hot.client.custom_command(["BGREWRITEAOF"])
+        await until(lambda: rewritten(hot))
+        await timelines.push(3, [1])
+        assert await held(timelines, 1) == [1, 2, 3]
+        await server.stop()
+        await server.start()
+        await until(lambda: there(hot, timelines.key(1)))
+        assert await held(timelines, 1) is None
+        assert await timelines.fill(1, await timelines.begin(1), [1, 2, 3])
+        assert await held(timelines, 1) == [1, 2, 3]
+        await hot.close()
+    finally:
+        await server.stop()

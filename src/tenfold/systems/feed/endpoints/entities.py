@@ -270,7 +270,7 @@ _PLAIN = b',"reblog":null,"favourited":false,"reblogged":false,"bookmarked":fals
 
 
 class _Kept(msgspec.Struct):
-    """Bytes of a post, and what they were made of: when either is another object now, it has changed."""
+    """Bytes of a post, and what they were made of: when either is another now, they are made again."""
 
     post: Post
     author: Account
@@ -287,8 +287,12 @@ class Kept:
     def of(self, feed: Feed, post: Post, author: Account) -> bytes:
         """The whole of a status that ends as most do."""
         kept = self._kept.get(post.id)
-        if kept is not None and kept.post is post and kept.author is author:
-            return kept.data
+        if kept is not None:
+            if kept.post is post and kept.author is author:
+                return kept.data
+            if kept.post == post and kept.author == author:  # read anew, and the same: far cheaper than encoding
+                kept.post, kept.author = post, author
+                return kept.data
         data = _body(feed, post, author) + b',"account":' + account(feed, author) + _PLAIN
         self._kept[post.id] = _Kept(post, author, data)
         if len(self._kept) > self._most:

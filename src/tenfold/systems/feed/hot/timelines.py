@@ -5,11 +5,18 @@ places as it keeps ids, 0 where there is none. A push writes count and tail in o
 The size never changes, so that Valkey writes in place and keeps no room for growth. The head is the number of the build
 that filled it, or minus that number while it is being filled: what is pushed meanwhile is kept, and the build puts what
 it found before it. What was pushed twice is there twice, and in any order; readers sort, and see an id once.
+
+Nothing of it goes to Valkey's append-only file or replicas, which would take more time than the pushes themselves. So a
+server that comes back from its disk, or a replica that takes over, may have timelines that lack what was pushed last.
+They are known by the run of the server, of which each build number holds a hash, and are as if they weren't there.
 """
 
 import asyncio
+import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from time import monotonic
+from zlib import crc32
 
 from tenfold.platform.hot import Hot, Script
 from tenfold.systems.feed.rules import timelines as rules
@@ -21,13 +28,17 @@ BUCKETS = 64
 CALL, CALLS = 200, 4
 #: Seconds that somebody may take to fill a timeline; afterwards the next reader begins anew.
 FILLING = 30.0
+#: Seconds between looks whether the server is still the same.
+LOOK = 1.0
 #: Ids of the tail. A write costs much more than its bytes, so all but each eighth push do with one.
 TAIL = 8
 
 _HEAD = 16  # bytes before the tail
+_RUN = re.compile(rb"^run_id:(\w+)", re.MULTILINE)
 
 # KEYS: timelines. ARGV: places of a ring, then packed ids: one for all, or one for each key.
 _PUSH = Script(f"""
+redis.set_repl(redis.REPL_NONE)
 local call, pack, unpack = redis.call, struct.pack, struct.unpack
 local places, pushed = tonumber(ARGV[1]), 0
 for i, key in ipairs(KEYS) do
@@ -49,6 +60,7 @@ return pushed
 
 # KEYS: a timeline. ARGV: places, the head it should have, the one it gets, packed ids, milliseconds.
 _FILL = Script(f"""
+redis.set_repl(redis.REPL_NONE)
 local bytes = 8 * tonumber(ARGV[1])
 local now = redis.call('GET', KEYS[1])
 if not now or now:sub(1, 8) ~= ARGV[2] then return 0 end
@@ -72,20 +84,38 @@ class Timelines:
         self._milliseconds = int(seconds * 1000)
         self._places = str(-(-length // TAIL) * TAIL)  # a tail goes into the ring as a whole
         self._prefixes = [hot.key("feed", "home", f"{{{bucket}}}", "") for bucket in range(BUCKETS)]
+        #: A hash of 31 bits of the server's run, or of all of a cluster's, and when to look again.
+        self._run = 0
+        self._look_at = 0.0
         #: Deliveries to timelines that were there, for telemetry.
         self.pushed = 0
         self.rebuilt = 0
 
     async def read(self, account_id: int) -> list[int] | None:
         """The ids of a timeline, ascending, some 0 or twice, and a longer life for it; None when it must be filled."""
+        await self._look()
         packed = await self._hot.get_and_prolong(self.key(account_id), self._milliseconds)
-        if packed is None or packed[7] & 0x80:  # the sign of the head
-            return None
+        if packed is None or int.from_bytes(packed[:8], "little", signed=True) >> 31 != self._run:
+            return None  # not there, of another run, or being filled: then the head is negative
         return sorted(rules.laid_over(packed)[2:])  # in order already but for its two ends, which sorting makes use of
+
+    async def _look(self) -> None:
+        """See now and then whether the server has restarted, or another one has taken its place."""
+        now = monotonic()
+        if now < self._look_at:
+            return
+        if self._run:
+            self._look_at = now + LOOK  # the others go on with what is known
+        with self._hot.guard:
+            info = await self._hot.client.info()
+        runs = [_RUN.search(each) for each in (info.values() if isinstance(info, dict) else [info])]
+        self._run = crc32(b"".join(sorted(run[1] for run in runs if run))) >> 1 or 1
+        self._look_at = now + LOOK
 
     async def begin(self, account_id: int) -> int:
         """Begin to fill a timeline; what is pushed from now on is kept. The number of this build."""
-        build = secrets.randbits(62) + 1
+        await self._look()
+        build = self._run << 31 | secrets.randbits(31)
         await self._hot.set_many([(self.key(account_id), rules.pack([-build, 0]), int(FILLING * 1000))])
         return build
 
