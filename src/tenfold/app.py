@@ -98,6 +98,7 @@ def mounted(process: Process) -> Mounted:
             controllers=system.controllers,
             provide=system.provide(state),
             cross_origin=system.cross_origin,
+            complaints=system.complaints,
             **shared,
         )
         front = system.front(state) if system.front else None

@@ -259,6 +259,63 @@ async def test_values_and_absences_expire(shelf: Shelf, clock: Clock):
     assert (len(cache), cache.peek("a")) == (1, Page("a"))
 
 
+async def renewed(cache: Cache[str, Page]) -> None:
+    await asyncio.gather(*cache._tasks)
+
+
+async def test_what_is_in_use_is_renewed_before_it_ends(shelf: Shelf, clock: Clock):
+    cache = shelf.cache(ttl=40)
+    shelf.pages |= {"a": Page("a"), "b": Page("b"), "c": Page("c")}
+    before = await cache.get_many(["a", "b", "c"])
+    shelf.pages["a"] = Page("new")  # and no broadcast has come
+    del shelf.pages["c"]
+    await shelf.hot.delete([shelf.hot.key("cache", shelf.name, f"{{{key}}}") for key in "abc"])
+    clock.now += 31  # three quarters of at most 40 s are over, four fifths of them are not
+    assert await cache.get_many(["a", "b", "c"]) == before
+    assert cache.peek("a") == Page("a")
+    await renewed(cache)
+    assert [cache.peek(key) for key in "abc"] == [Page("new"), Page("b"), None]
+    assert cache.peek("b") is before["b"]
+    assert shelf.loads == {"a": 2, "b": 2, "c": 2}
+    clock.now += 20  # a second life
+    assert cache.peek("a") == Page("new")
+
+
+async def test_what_cant_be_renewed_ends(shelf: Shelf, clock: Clock):
+    cache = shelf.cache(ttl=40)
+    shelf.pages["a"] = Page("a")
+    await cache.get("a")
+    await shelf.hot.delete([shelf.hot.key("cache", shelf.name, "{a}")])
+    shelf.broken = RuntimeError("no database")
+    clock.now += 31
+    assert cache.peek("a") == Page("a")
+    await renewed(cache)
+    assert cache.peek("a") == Page("a")
+    assert shelf.loads["a"] == 2
+    clock.now += 9
+    assert cache.peek("a") is MISSING
+    with pytest.raises(RuntimeError, match="no database"):
+        await cache.get("a")
+
+
+async def test_what_changes_while_it_is_renewed_is_not_kept(shelf: Shelf, clock: Clock):
+    cache = shelf.cache(ttl=40)
+    shelf.pages["a"] = Page("a")
+    await cache.get("a")
+    await shelf.hot.delete([shelf.hot.key("cache", shelf.name, "{a}")])
+    clock.now += 31
+    shelf.open.clear()
+    shelf.reading.clear()
+    assert cache.peek("a") == Page("a")
+    await shelf.reading.wait()
+    shelf.pages["a"] = Page("new")
+    await cache.invalidate(["a"])
+    shelf.open.set()
+    await renewed(cache)
+    assert cache.peek("a") is MISSING
+    assert await cache.get("a") == Page("new")
+
+
 async def test_shared_values_expire(shelf: Shelf):
     cache = shelf.cache(shared_ttl=3600)
     shelf.pages["a"] = Page("a")

@@ -40,8 +40,10 @@ class PostDeleted(Event, subject="feed.deleted", frozen=True, kw_only=True):
 
     post_id: int
     author_id: int
+    visibility: Literal["public", "unlisted", "private", "direct"] = "public"
     reblog_of_id: int | None = None
     in_reply_to_id: int | None = None
+    """What it answered, if it was counted there."""
 
 
 class PostMarked(Event, subject="feed.marked", frozen=True, kw_only=True):

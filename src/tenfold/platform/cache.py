@@ -3,6 +3,8 @@
 How stale can it be? After `invalidate` has returned, Valkey holds nothing old, and neither does any process once the
 broadcast has reached it. Broadcasts arrive at most once: who missed one serves the old value until its own copy ends
 (`ttl`), which is why that is short. A loader that reads from a replica adds the replica's lag.
+
+What is asked for near the end of its time here is fetched again behind the answer. So nobody waits for what is in use.
 """
 
 import asyncio
@@ -38,6 +40,8 @@ TOMBSTONE, TOMBSTONE_MS = b"", 10_000
 TOO_LATE = TOMBSTONE_MS / 1000 / 2
 #: Bytes that an entry takes besides its packed value: key, slots, the objects of a struct (measured with tracemalloc).
 OVERHEAD = 400
+#: The share of its time after which an entry that is asked for is renewed.
+RENEWED_AFTER = 0.75
 #: Fetches under way at a time: one slow answer must not hold up all others, and few have more keys each.
 FETCHES = 4
 #: Seconds until an invalidation that couldn't be spread is tried again, and how many of them are remembered.
@@ -45,11 +49,13 @@ RETRY, OWED = 1.0, 100_000
 
 
 class _Entry[V]:
-    __slots__ = ("expires", "size", "used", "value")
+    __slots__ = ("ends", "expires", "size", "used", "value")
 
-    def __init__(self, value: V, expires: float, size: int) -> None:
+    def __init__(self, value: V, expires: float, ends: float, size: int) -> None:
         self.value = value
+        #: When it is to be renewed, and when it must not be used any longer.
         self.expires = expires
+        self.ends = ends
         self.size = size
         self.used = False
 
@@ -115,7 +121,7 @@ class Cache[K: str | int, V: msgspec.Struct]:
     def peek(self, key: K) -> V | Missing | None:
         """What this process knows, at once: the value, None for what is known to be absent, or MISSING."""
         entry = self._entries.get(key)
-        if entry is not None and entry.expires > monotonic():
+        if entry is not None and (entry.expires > monotonic() or self._may_still(key, entry)):
             entry.used = True
             self.hits += 1
             return entry.value
@@ -123,6 +129,15 @@ class Cache[K: str | int, V: msgspec.Struct]:
             self.absent_hits += 1
             return None
         return MISSING
+
+    def _may_still(self, key: K, entry: _Entry[V]) -> bool:
+        """Whether an entry is still good when it is to be renewed, which is begun here, once."""
+        if entry.ends <= monotonic():
+            return False
+        entry.expires = entry.ends
+        if key not in self._flights:
+            self._take_off([key])
+        return True
 
     async def get(self, key: K) -> V | None:
         """The value, from wherever it is; None when there is none. Raises what the loader raises."""
@@ -142,7 +157,14 @@ class Cache[K: str | int, V: msgspec.Struct]:
         found: dict[K, V] = {}
         waiting: dict[K, asyncio.Future[V | None]] = {}
         wanted: list[K] = []
+        entries, now, hits = self._entries, monotonic(), 0
         for key in dict.fromkeys(keys):
+            entry = entries.get(key)
+            if entry is not None and entry.expires > now:  # as `peek` does, which would cost as much again
+                entry.used = True
+                found[key] = entry.value
+                hits += 1
+                continue
             known = self.peek(key)
             if known is MISSING:
                 self.misses += 1
@@ -153,6 +175,7 @@ class Cache[K: str | int, V: msgspec.Struct]:
                     wanted.append(key)
             elif known is not None:
                 found[key] = known
+        self.hits += hits
         if wanted:
             waiting |= self._take_off(wanted)
         for key, flight in waiting.items():
@@ -271,6 +294,9 @@ class Cache[K: str | int, V: msgspec.Struct]:
         return found
 
     def _keep(self, key: K, value: V | None, size: int) -> None:
+        before = self._entries.get(key)
+        if before is not None and before.value == value:
+            value = before.value  # what others have made of it stays known by it
         self._drop(key)
         most_entries, most_bytes, most_absent = self._limits
         if value is None:
@@ -284,13 +310,14 @@ class Cache[K: str | int, V: msgspec.Struct]:
         now = monotonic()
         while len(self._entries) >= most_entries or self.bytes + size > most_bytes:
             oldest, entry = self._entries.popitem(last=False)
-            if entry.used and entry.expires > now:
+            if entry.used and entry.ends > now:
                 entry.used = False
                 self._entries[oldest] = entry
             else:
                 self.bytes -= entry.size
                 self.evictions += 1
-        self._entries[key] = _Entry(value, now + _jittered(self._ttl), size)
+        lasts = _jittered(self._ttl)
+        self._entries[key] = _Entry(value, now + RENEWED_AFTER * lasts, now + lasts, size)
         self.bytes += size
 
     def _forget(self, keys: Iterable[K]) -> None:

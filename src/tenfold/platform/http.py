@@ -17,7 +17,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, OpenAPIType, Reference, Schema, Server
 from litestar.response import Stream
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, ExceptionHandlersMap, Receive, Scope, Send
 
 from tenfold.platform.errors import BadRequest, Invalid, TenfoldError
 from tenfold.platform.identity import Principal
@@ -124,6 +124,13 @@ def _on_bug(request: Request[Any, Any, Any], error: Exception) -> Response[Probl
     return problem_response(TenfoldError())
 
 
+_PROBLEMS: ExceptionHandlersMap = {
+    TenfoldError: _on_tenfold_error,
+    HTTPException: _on_http_exception,
+    Exception: _on_bug,
+}
+
+
 class _Request(Request[Any, Any, Any]):
     """A request whose body may be anything: what no JSON decoder should be sent is the sender's fault, not a bug."""
 
@@ -149,6 +156,7 @@ def application(
     runtime: Runtime,
     docs: str = "/api/docs",
     cross_origin: bool = False,
+    complaints: ExceptionHandlersMap | None = None,
 ) -> Litestar:
     """One Litestar application whose errors are problems and whose contract, at {docs}/openapi.json, says so.
 
@@ -180,11 +188,7 @@ def application(
             "ip": Provide(ip),
             **{name: _provider(value) for name, value in (own | dict(provide)).items()},
         },
-        exception_handlers={
-            TenfoldError: _on_tenfold_error,
-            HTTPException: _on_http_exception,
-            Exception: _on_bug,
-        },
+        exception_handlers={**_PROBLEMS, **(complaints or {})},
         request_class=_Request,
         request_max_body_size=max_body,
         openapi_config=contract,

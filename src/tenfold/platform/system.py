@@ -2,13 +2,14 @@
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 if TYPE_CHECKING:
     from litestar import Controller
+    from litestar.types import ExceptionHandlersMap
 
     from tenfold.platform.bus import Consumer
     from tenfold.platform.http import Front
@@ -70,6 +71,8 @@ class System[S]:
     drain: Callable[[S], Awaitable[None]] | None = None
     #: Whether pages of other sites may call the API, with tokens and never with cookies.
     cross_origin: bool = False
+    #: How the API tells errors, by their class, where it follows one of others that has its own way.
+    complaints: "ExceptionHandlersMap" = field(default_factory=dict)
     #: Makes believable content through the actions, once; says what it made.
     demo: Callable[[S], Awaitable[str]] | None = None
     #: Takes in bulk what `tenfold import` reads, a line each; says what it added. Can be repeated.

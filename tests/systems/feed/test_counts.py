@@ -32,7 +32,7 @@ DISAGREE = {
     "replies": """SELECT count(*) FROM feed.post_count c WHERE replies <>
                   (SELECT count(*) FROM feed.post p WHERE p.in_reply_to_id = c.post_id AND p.visibility <> 'direct')""",
     "statuses": """SELECT count(*) FROM feed.account_count c WHERE statuses <>
-                   (SELECT count(*) FROM feed.post p WHERE p.author_id = c.account_id)""",
+                   (SELECT count(*) FROM feed.post p WHERE p.author_id = c.account_id AND p.visibility <> 'direct')""",
     "counted posts": """SELECT count(*) FROM feed.post_count c FULL JOIN
                         (SELECT id FROM feed.post WHERE reblog_of_id IS NULL) p ON p.id = c.post_id
                         WHERE p.id IS NULL OR c.post_id IS NULL""",

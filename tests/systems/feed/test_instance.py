@@ -54,6 +54,12 @@ async def test_there_are_no_others(stranger: httpx.AsyncClient, path: str) -> No
     assert (await stranger.get(f"{API}/v1/instance/{path}")).json() == []
 
 
+@pytest.mark.parametrize("path", ["v1/nonsense", "v3/statuses", "v1/instance/nonsense"])
+async def test_what_the_api_lacks_is_not_found_in_its_own_shape(stranger: httpx.AsyncClient, path: str) -> None:
+    for answer in (await stranger.get(f"{API}/{path}"), await stranger.post(f"{API}/{path}")):
+        assert (answer.status_code, answer.json()) == (404, {"error": "Not Found"})
+
+
 @pytest.mark.parametrize("path", ["activity", "privacy_policy", "terms_of_service", "nonsense"])
 async def test_what_isnt_published_is_not_found(stranger: httpx.AsyncClient, path: str) -> None:
     assert (await stranger.get(f"{API}/v1/instance/{path}")).status_code == 404

@@ -31,6 +31,7 @@ from tenfold.systems.feed.consumers.notifications import (
 from tenfold.systems.feed.consumers.trends import count_tags
 from tenfold.systems.feed.demo import demo
 from tenfold.systems.feed.endpoints.accounts import AccountEndpoints, PeopleEndpoints, ProfileEndpoints
+from tenfold.systems.feed.endpoints.api import COMPLAINTS
 from tenfold.systems.feed.endpoints.apps import AppEndpoints
 from tenfold.systems.feed.endpoints.instance import (
     HealthEndpoints,
@@ -225,6 +226,7 @@ system: System[FeedState] = System(
     hosts=hosts,
     drain=lambda state: state.feed.streams.end(),
     cross_origin=True,
+    complaints=COMPLAINTS,
     pages=frozenset({"", "explore", "search", "notifications", "bookmarks", "favourites", "lists", "tags", "@"}),
     consumers=CONSUMERS,
     schedules=SCHEDULES,

@@ -375,6 +375,7 @@ async def _delete(tx: Tx, post: Post, *, with_media: bool = False) -> None:
     event = PostDeleted(
         post_id=post.id,
         author_id=post.author_id,
+        visibility=post.visibility,
         reblog_of_id=post.reblog_of_id,
         in_reply_to_id=post.in_reply_to_id if post.visibility in COUNTED else None,
     )

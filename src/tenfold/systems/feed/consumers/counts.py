@@ -15,11 +15,12 @@ from tenfold.systems.feed.state import FeedState
 
 @consumer(PostPublished, name="feed-count-posts", batch=256, ack_wait=10.0)
 async def count_posts(tx: Tx, events: Sequence[PostPublished], state: FeedState) -> None:
-    """One more for authors, for what is answered, and for what is repeated."""
+    """One more for authors, unless it is a letter to some; for what is answered, and for what is repeated."""
     change = counts.Change()
     for event in events:
-        change.statuses[event.author_id] += 1
-        change.last[event.author_id] = datetime.fromtimestamp(made_at(event.post_id), UTC).date()
+        if event.visibility != "direct":
+            change.statuses[event.author_id] += 1
+            change.last[event.author_id] = datetime.fromtimestamp(made_at(event.post_id), UTC).date()
         if event.in_reply_to_id is not None and event.visibility in COUNTED:
             change.replies[event.in_reply_to_id] += 1
         if event.reblog_of_id is not None:
@@ -41,7 +42,7 @@ async def count_deleted(tx: Tx, events: Sequence[PostDeleted], state: FeedState)
     """One fewer; and what hung on a post goes after it: reposts, who liked it, attachments that are not kept."""
     change = counts.Change()
     for event in events:
-        change.statuses[event.author_id] -= 1
+        change.statuses[event.author_id] -= event.visibility != "direct"
         if event.in_reply_to_id is not None:
             change.replies[event.in_reply_to_id] -= 1
         if event.reblog_of_id is not None:

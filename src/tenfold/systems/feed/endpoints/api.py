@@ -8,6 +8,7 @@ import msgspec
 from litestar import Controller, MediaType, Request, Response
 from litestar.datastructures import UploadFile
 from litestar.exceptions import HTTPException
+from litestar.types import ExceptionHandlersMap
 
 from tenfold.platform.errors import Invalid, TenfoldError
 from tenfold.platform.http import SCOPED
@@ -36,15 +37,14 @@ def complain(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     )
 
 
+#: Of the whole API, so that what it doesn't have is answered in its own shape as well.
+COMPLAINTS: ExceptionHandlersMap = {TenfoldError: complain, HTTPException: complain}
+
+
 class MastodonController(Controller):
-    """A part of the API. Errors are {"error": ...}. Applications may call it, since it checks their scopes."""
+    """A part of the API. Applications may call it, since it checks their scopes."""
 
     opt = SCOPED
-
-    exception_handlers = {  # noqa: RUF012  # as the framework has it
-        TenfoldError: complain,
-        HTTPException: complain,
-    }
 
 
 def answer(body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[bytes]:
