@@ -156,7 +156,7 @@ def application(
     runtime: Runtime,
     docs: str = "/api/docs",
     cross_origin: bool = False,
-    complaints: ExceptionHandlersMap | None = None,
+    complaints: "ExceptionHandlersMap | None" = None,
 ) -> Litestar:
     """One Litestar application whose errors are problems and whose contract, at {docs}/openapi.json, says so.
 
