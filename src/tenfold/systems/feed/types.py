@@ -147,11 +147,14 @@ class Range(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FanOut(Event, subject="feed.fan-out", frozen=True, kw_only=True):
-    """A piece of a big fan-out: deliver a post to the followers with ids from `first` up to, not including, `end`."""
+    """A big fan-out or a piece of one: deliver a post to the followers with ids from `first` up to `end`, not included.
+
+    Without an `end` it is whole, and is to be cut.
+    """
 
     post_id: int
     author_id: int
     #: Whom the post answers: only who follows both gets it.
     answers: int | None = None
-    first: int
-    end: int
+    first: int = 0
+    end: int | None = None

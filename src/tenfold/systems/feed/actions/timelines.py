@@ -1,5 +1,6 @@
 """Reading timelines, and delivering to them: the hybrid of pushing and merging."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from time import time
 
@@ -132,34 +133,59 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 async def deliver(tx: Tx, feed: Feed, deliveries: Sequence[Delivery]) -> None:
-    """Push posts into the timelines of small audiences now; big ones are cut into pieces that go behind.
+    """Push posts into the timelines of small audiences now; big ones go behind, where they are cut into pieces.
 
-    So one author's million followers don't delay another's ten. What is done twice after a crash is seen once.
+    So one author's million followers don't delay another's ten: to leave them to others takes no longer than to serve
+    a few. What is done twice after a crash is seen once.
     """
     size = feed.settings.fan_out_piece
     readers: dict[int, list[int]] = {}
-    pieces: list[FanOut] = []
+    big: list[FanOut] = []
+    counted = await timelines.list_follower_counts(tx, [each.author_id for each in deliveries if each.pushed])
     for each in deliveries:
-        followers = await timelines.list_follower_ids(tx, each.author_id, 0, _END, size + 1) if each.pushed else []
-        if len(followers) > size:
-            starts = await timelines.list_piece_starts(tx, each.author_id, size)
-            pieces += [
-                FanOut(post_id=each.post_id, author_id=each.author_id, answers=each.answers, first=first, end=end)
-                for first, end in rules.bounds(starts)
-            ]
-            followers = []
+        followers: list[int] = []
+        if each.pushed:
+            if counted.get(each.author_id, 0) <= size:  # counted behind the fact, so it may be more
+                followers = await timelines.list_follower_ids(tx, each.author_id, 0, _END, size + 1)
+            if len(followers) > size or counted.get(each.author_id, 0) > size:
+                big.append(FanOut(post_id=each.post_id, author_id=each.author_id, answers=each.answers))
+                followers = []
         readers[each.post_id] = [each.author_id, *await _who_know(tx, each.answers, followers)]
-    if pieces:
-        await outbox.emit_many(tx, pieces)
+    if big:
+        await outbox.emit_many(tx, big)
     await feed.timelines.push_many(readers)
 
 
 async def deliver_pieces(tx: Tx, feed: Feed, pieces: Sequence[FanOut]) -> None:
-    """Push pieces of big audiences."""
-    for piece in pieces:
-        # A piece may have grown since it was cut.
-        followers = await timelines.list_follower_ids(tx, piece.author_id, piece.first, piece.end, _END)
-        await feed.timelines.push(piece.post_id, await _who_know(tx, piece.answers, followers))
+    """Push pieces of big audiences, and cut those that are still whole. One is pushed while the next is looked up."""
+    pushing: asyncio.Task[int] | None = None
+    try:
+        for piece in pieces:
+            if piece.end is None:
+                await _cut(tx, feed, piece)
+                continue
+            # A piece may have grown since it was cut.
+            followers = await timelines.list_follower_ids(tx, piece.author_id, piece.first, piece.end, _END)
+            readers = await _who_know(tx, piece.answers, followers)
+            if pushing is not None:
+                await pushing
+            pushing = asyncio.create_task(feed.timelines.push(piece.post_id, readers))
+        if pushing is not None:
+            await pushing
+    finally:
+        if pushing is not None and not pushing.done():
+            pushing.cancel()
+            await asyncio.gather(pushing, return_exceptions=True)
+
+
+async def _cut(tx: Tx, feed: Feed, whole: FanOut) -> None:
+    starts = await timelines.list_piece_starts(tx, whole.author_id, feed.settings.fan_out_piece)
+    pieces = [
+        FanOut(post_id=whole.post_id, author_id=whole.author_id, answers=whole.answers, first=first, end=end)
+        for first, end in rules.bounds(starts)
+    ]
+    if pieces:
+        await outbox.emit_many(tx, pieces)
 
 
 async def _who_know(tx: Tx, answered: int | None, followers: Sequence[int]) -> Sequence[int]:

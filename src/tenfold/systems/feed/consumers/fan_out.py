@@ -27,7 +27,7 @@ async def fan_out(tx: Tx, events: Sequence[PostPublished], state: FeedState) -> 
         await timelines.deliver(tx, state.feed, deliveries)
 
 
-@consumer(FanOut, name="feed-fan-out-pieces", batch=4, max_wait=0.01, ack_wait=10.0)
+@consumer(FanOut, name="feed-fan-out-pieces", batch=8, max_wait=0.01, ack_wait=10.0)
 async def fan_out_pieces(tx: Tx, events: Sequence[FanOut], state: FeedState) -> None:
     """Deliver pieces of big audiences, behind everybody's small ones and beside other workers."""
     await timelines.deliver_pieces(tx, state.feed, events)

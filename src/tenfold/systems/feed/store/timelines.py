@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from tenfold.platform.db import Tx
 from tenfold.systems.feed.types import Range
 
@@ -40,6 +42,17 @@ async def list_follower_ids(tx: Tx, account_id: int, first: int, end: int, limit
                  ORDER BY follower_id LIMIT $4) AS piece"""
     found: str | None = await tx.value(sql, account_id, first, end, limit)
     return [] if found is None else [int(each) for each in found.split(" ")]
+
+
+class _Counted(msgspec.Struct):
+    id: int
+    count: int
+
+
+async def list_follower_counts(tx: Tx, account_ids: Sequence[int]) -> dict[int, int]:
+    """How many follow each, as counted so far."""
+    sql = "SELECT account_id AS id, followers AS count FROM feed.account_count WHERE account_id = ANY($1::bigint[])"
+    return {each.id: each.count for each in await tx.rows(_Counted, sql, account_ids)}
 
 
 async def list_followers_among(tx: Tx, account_id: int, ids: Sequence[int]) -> list[int]:
