@@ -549,13 +549,20 @@ def questions(network: Network, dice: random.Random) -> Mapping[str, list[str]]:
 
 
 async def searching(town: Town) -> None:
-    rate = 20
+    """Questions of all kinds in turn, as people ask them; then each kind by itself."""
+    port, key, rate, alone = town.house.port, town.readers[0].key, 20, 10
+    asked = {
+        kind: [request(path, key) for path in paths]
+        for kind, paths in questions(town.network, random.Random(6)).items()
+    }
     async with town.house.web():
-        for kind, paths in questions(town.network, random.Random(6)).items():
-            requests = [request(path, town.readers[0].key) for path in paths]
-            await steady(town.house.port, requests, rate, 5 / rate)
-            seen = await steady(town.house.port, requests, rate, town.size.searches / rate)
-            add_times(town.report, f"Search for {kind}, {rate}/s", [seen], 100)
+        mixed = [each for some in zip(*asked.values(), strict=True) for each in some]
+        await steady(port, mixed, rate, 1)
+        seen = await steady(port, mixed, rate, 2 * town.size.searches / rate)
+        add_times(town.report, f"Search, {len(mixed)} questions of {len(asked)} kinds, {rate}/s", [seen], 100)
+        for kind, requests in asked.items():
+            seen = await steady(port, requests, alone, town.size.searches / 2 / alone)
+            add_times(town.report, f"... for {kind}, {alone}/s", [seen])
 
 
 # 8: the hybrid
