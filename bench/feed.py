@@ -4,7 +4,6 @@ One run boots its own engines and processes, and fills them with a network of 20
 has a core for itself; all others share the rest. What can be compared is measured in turns, and the medians are told.
 """
 
-import argparse
 import asyncio
 import http.client
 import os
@@ -27,7 +26,7 @@ import chart
 import load
 import measure
 from apps import feed_bare
-from house import ENGINES, House, on_our_core, open_house
+from house import House, command, on_our_core, open_house
 from measure import OURS, Program, Report, Row, free_port, median, quantile
 from network import Network, fill, word
 from tenfold.contracts.feed import PostPublished
@@ -128,12 +127,15 @@ class Town:
 
     async def settled(self) -> None:
         """Wait until the workers that run have delivered all that was posted."""
-        names = {fan_out.name, fan_out_pieces.name}
         async with asyncio.timeout(300):
-            while await outbox.waiting(self.house.db) or any(  # noqa: ASYNC110  # nothing tells us
-                waiting for name, waiting in (await self.house.runtime.bus.backlog()).items() if name in names
-            ):
+            while await self.unfinished():  # noqa: ASYNC110  # nothing tells us
                 await asyncio.sleep(0.1)
+
+    async def unfinished(self) -> int:
+        """Posts and pieces of fan-outs that wait."""
+        backlog = await self.house.runtime.bus.backlog()
+        queued = sum(backlog.get(each.name, 0) for each in (fan_out, fan_out_pieces))
+        return queued + await outbox.waiting(self.house.db)
 
     async def followers(self, number: int) -> list[int]:
         async with self.house.db.read() as tx:
@@ -498,11 +500,6 @@ async def small_delivery(town: Town, authors: Sequence[Reader]) -> float:
     return await arrival(town, await town.post(author), followers) - began
 
 
-async def unfinished(town: Town) -> int:
-    """Pieces of fan-outs that wait, each whole one as one."""
-    return (await town.house.runtime.bus.backlog()).get(fan_out_pieces.name, 0) + await outbox.waiting(town.house.db)
-
-
 @asynccontextmanager
 async def waves_on(town: Town, author: Reader) -> AsyncIterator[None]:
     """The largest audience gets posts without a pause."""
@@ -510,7 +507,7 @@ async def waves_on(town: Town, author: Reader) -> AsyncIterator[None]:
     async def go_on() -> None:
         while True:
             await town.post(author)
-            while await unfinished(town) > 20:  # noqa: ASYNC110  # nothing tells us
+            while await town.unfinished() > 20:  # noqa: ASYNC110  # nothing tells us
                 await asyncio.sleep(0.05)
 
     task = asyncio.create_task(go_on())
@@ -662,18 +659,5 @@ async def run(report: Report, size: Size, parts: Sequence[str]) -> None:
     report.say(PEER)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="tenfold bench feed", description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="less of everything: two minutes, and figures to match")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where the results go (bench/results)")
-    parser.add_argument("--part", action="append", choices=PARTS, help="only this, and only printed; may be repeated")
-    options = parser.parse_args()
-    report = measure.report("feed", ENGINES, quick=options.quick)
-    measure.show_head(report)
-    asyncio.run(run(report, QUICK if options.quick else FULL, options.part or list(PARTS)))
-    if not options.part or options.json:
-        measure.write(report, options.json)
-
-
 if __name__ == "__main__":
-    main()
+    command("feed", __doc__, "two minutes", PARTS, FULL, QUICK, run)

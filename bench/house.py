@@ -1,5 +1,6 @@
 """Engines of a run's own, with ways to put the processes of the product on them and to ask these."""
 
+import argparse
 import asyncio
 import http.client
 import os
@@ -15,7 +16,7 @@ import msgspec
 import uvloop
 
 import measure
-from measure import OTHERS, OURS, Program, free_port
+from measure import OTHERS, OURS, Program, Report, free_port
 from tenfold.app import packages
 from tenfold.platform.db import Database
 from tenfold.platform.identity.actions import create_account, create_key
@@ -120,6 +121,28 @@ async def open_house[H: House](
         for system in systems:
             await runtime.bus.ensure_stream(system)
         yield kind(runtime, engines, owner.id, key, free_port(), folder, systems, limits)
+
+
+def command[S](
+    system: str,
+    about: str,
+    quick_takes: str,
+    parts: Mapping[str, object],
+    full: S,
+    quick: S,
+    run: Callable[[Report, S, Sequence[str]], Coroutine[Any, Any, None]],
+) -> None:
+    """`tenfold bench SYSTEM`: run a benchmark as the arguments say, print its report, and keep it when it is whole."""
+    parser = argparse.ArgumentParser(prog=f"tenfold bench {system}", description=about.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help=f"less of everything: {quick_takes}, and figures to match")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the results go (bench/results)")
+    parser.add_argument("--part", action="append", choices=parts, help="only this, and only printed; may be repeated")
+    options = parser.parse_args()
+    report = measure.report(system, ENGINES, quick=options.quick)
+    measure.show_head(report)
+    asyncio.run(run(report, quick if options.quick else full, options.part or list(parts)))
+    if not options.part or options.json:
+        measure.write(report, options.json)
 
 
 def on_our_core[T](work: Callable[[], Coroutine[Any, Any, T]], *, precise: bool = False) -> T:

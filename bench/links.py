@@ -4,7 +4,6 @@ One run boots its own engines and processes. The web process has a core for itse
 share the others. What can be compared is measured in turns (ours, limit, ours, limit ...), and the medians are told.
 """
 
-import argparse
 import asyncio
 import hashlib
 import os
@@ -26,7 +25,7 @@ import msgspec
 import load
 import measure
 from apps import bare
-from house import ENGINES, House, on_our_core, open_house, timed
+from house import House, command, on_our_core, open_house, timed
 from measure import OTHERS, OURS, Program, Report, Row, free_port, median, quantile
 from tenfold.contracts.links import Click, LinksClicked
 from tenfold.platform.db import open_database
@@ -697,18 +696,5 @@ async def run(report: Report, size: Size, parts: Sequence[str]) -> None:
     report.say(PEER)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="tenfold bench links", description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="less of everything: a minute, and figures to match")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where the results go (bench/results)")
-    parser.add_argument("--part", action="append", choices=PARTS, help="only this, and only printed; may be repeated")
-    options = parser.parse_args()
-    report = measure.report("links", ENGINES, quick=options.quick)
-    measure.show_head(report)
-    asyncio.run(run(report, QUICK if options.quick else FULL, options.part or list(PARTS)))
-    if not options.part or options.json:
-        measure.write(report, options.json)
-
-
 if __name__ == "__main__":
-    main()
+    command("links", __doc__, "a minute", PARTS, FULL, QUICK, run)

@@ -5,6 +5,9 @@ from functools import lru_cache
 from ipaddress import ip_network
 from socket import AF_INET, AF_INET6, inet_pton
 
+#: Bytes at the end of X-Forwarded-For that are read: strangers write what stands before them.
+FORWARDED = 1000
+
 
 class Proxies:
     """Believes X-Forwarded-For as far as proxies of ours have written it."""
@@ -22,7 +25,7 @@ class Proxies:
         """The address of the visitor: the last in the chain that no proxy of ours has. What is no address ends it."""
         if not forwarded or not self._is_ours(peer):
             return peer
-        chain, comma = forwarded[-1000:].decode("latin-1"), ","
+        chain, comma = forwarded[-FORWARDED:].decode("latin-1"), ","
         while comma:
             chain, comma, last = chain.rpartition(",")
             address = last.strip()

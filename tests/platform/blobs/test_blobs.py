@@ -357,8 +357,8 @@ def test_every_key_is_a_file_of_its_own(text: str):
         key = checked(text)
     except ValueError:
         return
-    path = Path(os.path.normpath(f"/root/{key}"))
-    assert path.as_posix() == f"/root/{key}"
+    path = Path(os.path.normpath(f"/objects/{key}"))
+    assert path.as_posix() == f"/objects/{key}"
     assert len(key) <= MOST_KEY
     assert "." in path.name
     assert not any("." in part for part in path.parts[1:-1])  # so no key is the folder of another

@@ -17,7 +17,7 @@ import structlog
 from tenfold.contracts.links import Click, LinksClicked
 from tenfold.platform.errors import Unavailable
 from tenfold.platform.hot import Hot
-from tenfold.platform.proxies import Proxies
+from tenfold.platform.proxies import FORWARDED, Proxies
 from tenfold.systems.links import engine
 
 log = structlog.get_logger(__name__)
@@ -164,7 +164,7 @@ class Recorder:
                 agent, begun = agent_text(header), keyed.copy()
                 begun.update(header + b"|")
                 self._agents[header] = len(self._clicks), begun
-            address, country = self._locate(peer[0] if peer else "", get(b"x-forwarded-for", b""))
+            address, country = self._locate(peer[0] if peer else "", get(b"x-forwarded-for", b"")[-FORWARDED:])
             visitor = begun.copy()
             visitor.update(address)
             purpose = get(b"sec-purpose", b"")

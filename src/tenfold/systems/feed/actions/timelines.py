@@ -145,9 +145,10 @@ async def deliver(tx: Tx, feed: Feed, deliveries: Sequence[Delivery]) -> None:
     for each in deliveries:
         followers: list[int] = []
         if each.pushed:
-            if counted.get(each.author_id, 0) <= size:  # counted behind the fact, so it may be more
+            many = counted.get(each.author_id, 0) > size
+            if not many:  # so far: they are counted behind the fact
                 followers = await timelines.list_follower_ids(tx, each.author_id, 0, _END, size + 1)
-            if len(followers) > size or counted.get(each.author_id, 0) > size:
+            if many or len(followers) > size:
                 big.append(FanOut(post_id=each.post_id, author_id=each.author_id, answers=each.answers))
                 followers = []
         readers[each.post_id] = [each.author_id, *await _who_know(tx, each.answers, followers)]
