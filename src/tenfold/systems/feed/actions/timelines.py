@@ -26,10 +26,10 @@ async def read_home(feed: Feed, reader_id: int, page: Range) -> list[Post]:
     """A page of a reader's home, newest first: what was pushed, merged with what followed celebrities wrote."""
     hidden = await relations_of(feed, reader_id)
     pushed = await _pushed(feed, reader_id, hidden)
-    merged: list[Sequence[int]] = [pushed]
+    merged = [pushed]
     if hidden.celebrities:
         authored = await feed.authored.get_many(hidden.celebrities)
-        merged += [rules.laid_over(each.ids) for each in authored.values()]
+        merged += [rules.unpack(each.ids) for each in authored.values()]
     now, hiding = time(), rules.hides_any(hidden)
     found: list[Post] = []
     for _ in range(TOP_UPS):
@@ -85,7 +85,7 @@ async def _without_strangers(feed: Feed, posts: list[Post], reader_id: int, hidd
     return [post for post in posts if post.id not in answered or answered[post.id] in followed]
 
 
-async def _pushed(feed: Feed, reader_id: int, hidden: Relations) -> list[int]:
+async def _pushed(feed: Feed, reader_id: int, hidden: Relations) -> rules.Ids:
     """What was pushed to a reader, ascending.
 
     A timeline that lapsed, or that Valkey has lost, is filled from the database. Without Valkey that answers each time.
@@ -96,14 +96,14 @@ async def _pushed(feed: Feed, reader_id: int, hidden: Relations) -> list[int]:
             return found
         build = await feed.timelines.begin(reader_id)
     except Unavailable:
-        return await _rebuild(feed, reader_id, hidden)
+        return rules.as_timeline(await _rebuild(feed, reader_id, hidden))
     # From here on what is pushed waits in the new timeline, so that no post falls between reading and filling.
     ids = await _rebuild(feed, reader_id, hidden)
     try:
         await feed.timelines.fill(reader_id, build, ids)
     except Unavailable:
         log.info("timeline_not_kept")
-    return ids
+    return rules.as_timeline(ids)
 
 
 async def _rebuild(feed: Feed, reader_id: int, hidden: Relations) -> list[int]:

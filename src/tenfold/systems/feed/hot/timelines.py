@@ -91,13 +91,15 @@ class Timelines:
         self.pushed = 0
         self.rebuilt = 0
 
-    async def read(self, account_id: int) -> list[int] | None:
+    async def read(self, account_id: int) -> rules.Ids | None:
         """The ids of a timeline, ascending, some 0 or twice, and a longer life for it; None when it must be filled."""
         await self._look()
         packed = await self._hot.get_and_prolong(self.key(account_id), self._milliseconds)
         if packed is None or int.from_bytes(packed[:8], "little", signed=True) >> 31 != self._run:
             return None  # not there, of another run, or being filled: then the head is negative
-        return sorted(rules.laid_over(packed)[2:])  # in order already but for its two ends, which sorting makes use of
+        ids = rules.unpack(packed)[2:].copy()
+        ids.sort()
+        return ids
 
     async def _look(self) -> None:
         """See now and then whether the server has restarted, or another one has taken its place."""

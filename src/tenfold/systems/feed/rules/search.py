@@ -22,7 +22,7 @@ MOST_QUESTION, MOST_TERMS, MOST_WORD = 400, 24, 64
 #: The newest matches among which the best are sought. Whoever wants more goes on below the last id.
 CANDIDATES = 300
 #: Posts that are tried one by one from the newest on, first to see how frequent the matches are, and at most.
-SAMPLE, DEPTH = 2_000, 25_000
+SAMPLE, DEPTH = 2_000, 12_000
 #: What the index may do for a question: entries that are looked up in others, and posts that are then fetched.
 MOST_LOOKS, MOST_FETCHED = 100_000, 3_000
 #: Parts of a question whose frequency is looked at.

@@ -1,40 +1,34 @@
 """Home timelines, the hybrid of the case study: what is pushed, what is merged at reading, and how."""
 
-import sys
 import time
-from array import array
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tenfold.platform.ids import first_id
 from tenfold.systems.feed.types import Post, Range, Relations
 
-#: Bytes of an id in a packed timeline. Little-endian, so that an array of 64-bit numbers can be laid over it.
-ID_BYTES = 8
+#: A timeline in memory: ids one behind the other, of which only those that a page needs become Python's numbers.
+type Ids = NDArray[np.int64]
+
+#: An id in a packed timeline.
+_WORD = np.dtype("<i8")
+
+
+def as_timeline(ids: Iterable[int]) -> Ids:
+    return np.fromiter(ids, _WORD)
 
 
 def pack(ids: Iterable[int]) -> bytes:
     """Ids in 8 bytes each, as Valkey keeps them: a quarter of what a sorted set takes, and one copy to read."""
-    packed = array("q", ids)
-    if _BIG_ENDIAN:
-        packed.byteswap()
-    return packed.tobytes()
+    return as_timeline(ids).tobytes()
 
 
-def unpack(packed: bytes) -> list[int]:
-    ids = array("q", packed)
-    if _BIG_ENDIAN:
-        ids.byteswap()
-    return ids.tolist()
-
-
-def laid_over(packed: bytes) -> Sequence[int]:
-    """Packed ids as a sequence, without copying them where the machine counts as Valkey's bytes do."""
-    return unpack(packed) if _BIG_ENDIAN else memoryview(packed).cast("q")
-
-
-_BIG_ENDIAN = sys.byteorder == "big"
+def unpack(packed: bytes) -> Ids:
+    """Packed ids, laid over their bytes without a copy."""
+    return np.frombuffer(packed, _WORD)
 
 
 def is_celebrity(followers: int, threshold: int) -> bool:
@@ -46,7 +40,7 @@ def is_celebrity(followers: int, threshold: int) -> bool:
     return followers >= threshold
 
 
-def merge(timelines: Iterable[Sequence[int]], page: Range) -> list[int]:
+def merge(timelines: Iterable[Ids], page: Range) -> list[int]:
     """The ids of a page, newest first, of timelines that each ascend and may repeat what others have, or themselves.
 
     With `min_id` those next above it, else the newest below `max_id` and above `since_id`.
@@ -58,16 +52,17 @@ def merge(timelines: Iterable[Sequence[int]], page: Range) -> list[int]:
     return ordered[: page.limit][::-1] if page.min_id is not None else ordered[::-1][: page.limit]
 
 
-def window(timeline: Sequence[int], page: Range) -> Sequence[int]:
+def window(timeline: Ids, page: Range) -> list[int]:
     """What one ascending timeline can give to a page: at least `page.limit` different ids if it has them in range."""
-    start = bisect_right(timeline, max(page.since_id or 0, page.min_id or 0))
-    end = len(timeline) if page.max_id is None else bisect_left(timeline, page.max_id)
+    start = int(timeline.searchsorted(max(page.since_id or 0, page.min_id or 0), "right"))
+    end = len(timeline) if page.max_id is None else int(timeline.searchsorted(page.max_id))
     span = page.limit
     while True:
         if page.min_id is not None:
-            found = timeline[start : min(start + span, end)]
+            part = timeline[start : min(start + span, end)]
         else:
-            found = timeline[max(start, end - span) : max(start, end)]
+            part = timeline[max(start, end - span) : max(start, end)]
+        found: list[int] = part.tolist()
         if len(found) < span or len(set(found)) >= page.limit:
             return found
         span *= 2
