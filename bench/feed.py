@@ -38,6 +38,7 @@ from tenfold.platform.ids import Ids
 from tenfold.systems.feed.consumers.fan_out import fan_out, fan_out_pieces
 from tenfold.systems.feed.hot.timelines import Timelines
 from tenfold.systems.feed.rules import search
+from tenfold.systems.feed.rules.timelines import Ids
 from tenfold.systems.feed.settings import FeedSettings
 from tenfold.systems.feed.store import posts, timelines
 from tenfold.systems.feed.types import Post
@@ -387,12 +388,18 @@ async def until_home(town: Town) -> float:
     return await arrival(town, post_id, [follower]) - began
 
 
+def ids_of(timeline: Ids | None) -> list[int]:
+    """What somebody's timeline holds; nothing while it isn't there."""
+    found: list[int] = [] if timeline is None else timeline.tolist()
+    return found
+
+
 async def arrival(town: Town, post_id: int, readers: Sequence[int], look: float = 0.002) -> float:
     """When the timelines of all these readers have a post, of time.perf_counter()."""
     waiting = list(readers)
     async with asyncio.timeout(120):
         while waiting:
-            waiting = [each for each in waiting if post_id not in (await town.timelines.read(each) or ())]
+            waiting = [each for each in waiting if post_id not in ids_of(await town.timelines.read(each))]
             if waiting:
                 await asyncio.sleep(look)
     return time.perf_counter()
@@ -460,7 +467,7 @@ async def deliver_wave(
             raise SystemExit(f"{seen} of {len(watched) * posts} watched deliveries in time")
         await asyncio.sleep(0.01)
         held = await asyncio.gather(*map(town.timelines.read, watched))
-        seen = sum(len(ids.intersection(each or ())) for each in held)
+        seen = sum(len(ids.intersection(ids_of(each))) for each in held)
         if seen and first is None:
             first = time.perf_counter(), seen
     assert first is not None
@@ -554,7 +561,7 @@ async def searching(town: Town) -> None:
     }
     async with town.house.web():
         mixed = [each for some in zip(*asked.values(), strict=True) for each in some]
-        await steady(port, mixed, rate, 1)
+        await steady(port, mixed, rate, 10)  # each connection plans each kind of question once
         seen = await steady(port, mixed, rate, 2 * town.size.searches / rate)
         add_times(town.report, f"Search, {len(mixed)} questions of {len(asked)} kinds, {rate}/s", [seen], 100)
         for kind, requests in asked.items():
