@@ -38,7 +38,7 @@ from tenfold.platform.ids import Ids
 from tenfold.systems.feed.consumers.fan_out import fan_out, fan_out_pieces
 from tenfold.systems.feed.hot.timelines import Timelines
 from tenfold.systems.feed.rules import search
-from tenfold.systems.feed.rules.timelines import Ids
+from tenfold.systems.feed.rules.timelines import Ids as Timeline
 from tenfold.systems.feed.settings import FeedSettings
 from tenfold.systems.feed.store import posts, timelines
 from tenfold.systems.feed.types import Post
@@ -388,7 +388,7 @@ async def until_home(town: Town) -> float:
     return await arrival(town, post_id, [follower]) - began
 
 
-def ids_of(timeline: Ids | None) -> list[int]:
+def ids_of(timeline: Timeline | None) -> list[int]:
     """What somebody's timeline holds; nothing while it isn't there."""
     found: list[int] = [] if timeline is None else timeline.tolist()
     return found
