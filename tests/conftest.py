@@ -18,10 +18,11 @@ from tenfold.app import Process, mounted, open_process, packages
 from tenfold.platform.bus import Consumer, Event
 from tenfold.platform.bus.settling import deliver, settle
 from tenfold.platform.db import Database, open_database
+from tenfold.platform.engines import Llama
 from tenfold.platform.http import Dispatcher
 from tenfold.platform.identity.actions import create_account, create_key
 from tenfold.platform.settings import Settings
-from tenfold.platform.testing import Engines, booted_engines, fresh_settings
+from tenfold.platform.testing import Engines, booted_engines, booted_llama, fresh_settings
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +30,13 @@ async def engines() -> AsyncIterator[Engines]:
     """Real PostgreSQL, Valkey and NATS, booted once."""
     async with booted_engines(fsync=False) as engines:
         yield engines
+
+
+@pytest.fixture(scope="session")
+async def llama() -> AsyncIterator[Llama]:
+    """A real language model, the smallest there is. `Tier(endpoints=(llama.endpoint,))` makes a tier of it."""
+    async with booted_llama() as llama:
+        yield llama
 
 
 @pytest.fixture

@@ -27,10 +27,11 @@ from tenfold.platform.settings import BadSettings, Settings
 from tenfold.platform.settings import load as load_from
 from tenfold.platform.supervisor import running
 from tenfold.platform.system import System
+from tenfold.systems.chat.system import system as chat
 from tenfold.systems.feed.system import system as feed
 from tenfold.systems.links.system import system as links
 
-SYSTEMS: tuple[System[Any], ...] = (links, feed)
+SYSTEMS: tuple[System[Any], ...] = (links, feed, chat)
 
 
 class NothingTaken(NotFound):

@@ -93,6 +93,17 @@ def _parser() -> argparse.ArgumentParser:
     key.set_defaults(run=_account_key)
     key.add_argument("--name", required=True, help="of the account")
 
+    models = command("models", lambda _: models.print_help(), "the language models that run here")
+    kinds = models.add_subparsers(metavar="list|pull|verify", required=True)
+    for name, run, about in (
+        ("list", _models_list, "show which there are, and which are here"),
+        ("pull", _models_pull, "fetch them"),
+        ("verify", _models_verify, "compare them with what was tried"),
+    ):
+        own = placed(kinds.add_parser(name, help=about))
+        own.set_defaults(run=run)
+        own.add_argument("models", nargs="*", metavar="MODEL", help="instead of all that tiers use")
+
     dead = command("dead", lambda _: dead.print_help(), "events that a consumer has given up")
     fates = dead.add_subparsers(metavar="list|replay", required=True)
     for name, run, about in (
@@ -132,13 +143,13 @@ def _up(options: argparse.Namespace) -> None:
 
     given = {name: getattr(options, name) for name in ("data", "only", "port", "workers")}
     settings = load_settings(**given)
-    chosen(settings)
+    tiers = {tier for system in chosen(settings) for tier in system.tiers}
 
     async def bring_up_to_date(settings: "Settings") -> str:
         applied = await migrate(settings)
         return f"{len(applied)} applied" if applied else "none missing"
 
-    asyncio.run(supervisor.up(settings, bring_up_to_date, _say))
+    asyncio.run(supervisor.up(settings, bring_up_to_date, _say, tiers))
 
 
 def _down(options: argparse.Namespace) -> None:
@@ -330,6 +341,73 @@ def _with_runtime(options: argparse.Namespace, act: "Callable[[Runtime], Awaitab
             return await act(runtime)
 
     return asyncio.run(run())
+
+
+def _models_list(options: argparse.Namespace) -> None:
+    from tenfold.platform.models import Models
+
+    settings = _settings(options)
+    models = Models(settings.models_directory)
+    used: dict[str, list[str]] = {}
+    for tier in settings.tier_names:
+        for name in filter(None, (settings.tier(tier).model, settings.tier(tier).draft)):
+            used.setdefault(name, []).append(tier)
+    for model in models.manifest.values():
+        here = "here" if models.present(model.name) else "missing"
+        tiers = f"  for {', '.join(used[model.name])}" if model.name in used else ""
+        _say(f"  {model.name:<20} {model.size / 1e6:7.0f} MB  {model.licence:<11} {here:<8}{model.title}{tiers}")
+
+
+def _models_pull(options: argparse.Namespace) -> None:
+    from tenfold.platform.models import Models
+
+    settings = _settings(options)
+    models = Models(settings.models_directory)
+    for name in _chosen_models(options, settings):
+        asyncio.run(models.pull(name, _progress(name)))
+        if sys.stdout.isatty():
+            print()
+
+
+def _progress(name: str) -> Callable[[int, int], None]:
+    """Shows how far a download is: in one line on a terminal, else in ten."""
+    shown = -1
+
+    def show(done: int, size: int) -> None:
+        nonlocal shown
+        text = f"  {name:<20} {done / 1e6:7.0f} of {size / 1e6:.0f} MB"
+        if sys.stdout.isatty():
+            print(f"\r{text}", end="", flush=True)
+        elif 10 * done // size > shown:
+            shown = 10 * done // size
+            _say(text)
+
+    return show
+
+
+def _models_verify(options: argparse.Namespace) -> None:
+    from tenfold.platform.errors import TenfoldError
+    from tenfold.platform.models import Models
+
+    class ModelBroken(TenfoldError):
+        """Broken or missing: {files}. `tenfold models pull` mends it."""
+
+    settings = _settings(options)
+    models = Models(settings.models_directory)
+    bad: list[str] = []
+    for name in _chosen_models(options, settings):
+        wrong = asyncio.run(models.verify(name))
+        _say(f"  {name:<20} {'as it should be' if not wrong else 'not as it should be: ' + ', '.join(wrong)}")
+        bad += [str(models.path(name, file)) for file in wrong]
+    if bad:
+        raise ModelBroken(files=", ".join(bad))
+
+
+def _chosen_models(options: argparse.Namespace, settings: "Settings") -> list[str]:
+    if options.models:
+        return list(options.models)
+    tiers = [settings.tier(name) for name in settings.tier_names]
+    return list(dict.fromkeys(name for tier in tiers for name in (tier.model, tier.draft) if name))
 
 
 def _dead_list(options: argparse.Namespace) -> None:

@@ -23,8 +23,9 @@ from playwright.async_api import Browser, async_playwright
 
 from tenfold.platform.settings import Settings
 
-#: What a person's shell must not bring into these tests.
+#: What a person's shell must not bring into these tests. Most of them need no models, and none the big ones.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("TENFOLD_")}
+ENVIRONMENT["TENFOLD_PULL_MODELS"] = "false"
 
 
 def free_port() -> int:
@@ -41,6 +42,7 @@ class House:
     port: int = field(default_factory=free_port)
     process: asyncio.subprocess.Process | None = None
     environment: dict[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = ("-m", "tenfold.cli")
 
     @staticmethod
     async def until(condition: Callable[[], object], timeout: float = 60) -> None:
@@ -69,7 +71,7 @@ class House:
         self.log.write_text("")
         with self.log.open("w") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "tenfold.cli", "up", *arguments),
+                *(sys.executable, *self.command, "up", *arguments),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

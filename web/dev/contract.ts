@@ -6,7 +6,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Plugin } from 'vite';
 import type { Account, ApiKey } from '../src/platform/identity/identity.svelte.ts';
 import type { Click, Link, LinkChange, NewLink, Share, Stats } from '../src/systems/links/api.ts';
-import { locate } from '../src/platform/route.ts';
+import { locate, type Place } from '../src/platform/route.ts';
+import { answerChat, seedChat } from './chat.ts';
+import { bodyOf, Refused } from './refused.ts';
 
 interface Kept extends Link {
   owner: string | null;
@@ -69,17 +71,6 @@ function stateOf(link: Kept): Link['state'] {
 function shown(link: Kept): Link {
   const { owner: _owner, password: _password, rate: _rate, extra: _extra, ...rest } = link;
   return { ...rest, state: stateOf(link) };
-}
-
-class Refused extends Error {
-  constructor(
-    readonly status: number,
-    readonly problemCode: string,
-    message: string,
-    readonly fields?: Record<string, string>,
-  ) {
-    super(message);
-  }
 }
 
 function shorten(wish: NewLink, owner: string | null, origin: string): { link: Kept; made: boolean } {
@@ -215,18 +206,12 @@ function picture(text: string): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="-2 -2 29 29" width="512" height="512"><path fill="#fff" d="M-2-2h29v29h-29z"/><path d="${path}"/>${corner(0, 0)}${corner(18, 0)}${corner(0, 18)}</svg>`;
 }
 
-async function bodyOf(request: IncomingMessage): Promise<string> {
-  let text = '';
-  for await (const chunk of request) text += String(chunk);
-  return text;
-}
-
 function cookie(request: IncomingMessage): string | null {
   const name = /dev_account=([^;]+)/.exec(request.headers.cookie ?? '')?.[1];
   return name && accounts.has(name) ? name : null;
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, path: string, query: URLSearchParams, origin: string): Promise<void> {
+async function answer(request: IncomingMessage, response: ServerResponse, path: string, query: URLSearchParams, { base, system }: Place, origin: string): Promise<void> {
   const json = (status: number, value?: unknown): void => {
     response.writeHead(status, { 'content-type': 'application/json' }).end(value === undefined ? '' : JSON.stringify(value));
   };
@@ -237,7 +222,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, path: 
     return me;
   };
 
-  if (path === 'readyz') return json(200, { status: 'ready', engines: { postgres: 'ready', valkey: 'ready', nats: 'ready' }, systems: { links: 'ready' } });
+  if (path === 'readyz') return json(200, { status: 'ready', engines: { postgres: 'ready', valkey: 'ready', nats: 'ready' }, systems: { links: 'ready', chat: 'ready' } });
   if (path === 'api/systems') {
     const day = stats([...links.values()], '24h');
     return json(200, [
@@ -250,6 +235,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, path: 
           { label: 'Redirect, p99', value: 0.8 + dice() / 5, unit: 'ms', series: Array.from({ length: 30 }, () => 0.8 + dice() / 5) },
         ],
       },
+      { name: 'chat', title: 'Chat', summary: 'Language models on your own machine, with an OpenAI-compatible API.', state: 'ready', url: '/chat/', figures: [] },
     ]);
   }
 
@@ -294,6 +280,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, path: 
     return json(204);
   }
 
+  if (system === 'chat') return answerChat(request, response, path.slice(4), query, needed(), `${base}api/`);
   if (!path.startsWith('api/links')) throw new Refused(404, 'not_found', 'There is nothing here.');
   const [, , name, what] = path.split('/');
   if (!name) {
@@ -388,6 +375,7 @@ export function contract(): Plugin {
     apply: 'serve',
     configureServer(server) {
       seed();
+      seedChat();
       setInterval(() => {
         for (const [name, hearing] of listeners) {
           const link = links.get(name);
@@ -397,10 +385,10 @@ export function contract(): Plugin {
       server.middlewares.use((request, response, next) => {
         const url = new URL(request.url ?? '/', `http://${request.headers.host ?? 'localhost'}`);
         if (/^\/(static|@|node_modules|src|dev)/.test(url.pathname)) return next();
-        const place = locate(url.hostname, url.pathname, ['links']);
+        const place = locate(url.hostname, url.pathname, ['links', 'chat']);
         const path = /^\/api\/(identity|systems)/.test(url.pathname) ? url.pathname.slice(1) : place.path;
         if (path.startsWith('api/') || path === 'readyz') {
-          answer(request, response, path, url.searchParams, `${url.origin}${place.base}`).catch((error: unknown) => {
+          answer(request, response, path, url.searchParams, place, `${url.origin}${place.base}`).catch((error: unknown) => {
             if (response.headersSent) return response.end();
             const status = error instanceof Refused ? error.status : 500;
             const body = error instanceof Refused ? problemOf(error) : { title: String(error), status, code: 'error' };

@@ -101,7 +101,7 @@ def _on_http_exception(request: Request[Any, Any, Any], error: HTTPException) ->
     cause = error.__cause__
     # A field of the body that is named like a dependency is taken by the framework for a bug of ours, hence "$.data".
     if isinstance(cause, msgspec.ValidationError) and (error.status_code < 500 or "`$.data" in str(cause)):
-        return problem_response(_invalid(request, cause))
+        return problem_response(invalid(request, cause))
     if isinstance(error, ValidationException):
         return problem_response(Invalid(fields={"body": _first_line(error.detail)}))
     status = HTTPStatus(error.status_code)
@@ -111,7 +111,7 @@ def _on_http_exception(request: Request[Any, Any, Any], error: HTTPException) ->
     return Response(body, status_code=status, headers=error.headers, media_type=PROBLEM)
 
 
-def _invalid(request: Request[Any, Any, Any], error: msgspec.ValidationError) -> Invalid:
+def invalid(request: Request[Any, Any, Any], error: msgspec.ValidationError) -> Invalid:
     """Name what is wrong as it is named outside: fields of the body, parameters by the name in the request."""
     [(field, text)] = Invalid.of(error).fields.items()
     field = "body" if field == "data" else field.removeprefix("data.")

@@ -10,6 +10,7 @@ from tenfold.platform.db import Database, open_database
 from tenfold.platform.hot import Hot, open_hot
 from tenfold.platform.identity import Identity, open_identity
 from tenfold.platform.ids import Ids
+from tenfold.platform.inference import Inference, open_inference
 from tenfold.platform.leases import worker_number
 from tenfold.platform.limits import Limits
 from tenfold.platform.live import Live, open_live
@@ -31,6 +32,7 @@ class Runtime:
     ids: Ids
     proxies: Proxies
     blobs: Blobs
+    inference: Inference
 
 
 @asynccontextmanager
@@ -49,4 +51,5 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         limits = Limits(hot, settings)
         identity = await stack.enter_async_context(open_identity(db, settings, ids, limits, hot, bus))
         proxies = Proxies(settings.trusted_proxies)
-        yield Runtime(settings, db, hot, bus, live, limits, identity, ids, proxies, open_blobs(settings))
+        inference = await stack.enter_async_context(open_inference(settings, hot, bus))
+        yield Runtime(settings, db, hot, bus, live, limits, identity, ids, proxies, open_blobs(settings), inference)

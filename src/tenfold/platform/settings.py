@@ -5,9 +5,10 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, cast, get_type_hints
+from typing import Annotated, Any, Literal, cast, get_type_hints
 
 import msgspec
+from msgspec import Meta
 
 from tenfold.platform.errors import TenfoldError
 
@@ -37,6 +38,50 @@ class Secret:
 
     def __hash__(self) -> int:
         return hash(self._value)
+
+
+class Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A server that speaks the OpenAI API."""
+
+    #: Up to and with /v1: https://models.example.org/v1.
+    url: str
+    #: What it calls the model; empty: as the tier is called.
+    model: str = ""
+    key: Secret | None = None
+    #: How much of the work it gets, beside the others of its tier.
+    weight: Annotated[float, Meta(gt=0)] = 1.0
+    #: Requests that it works on at once; more wait in the queue of the tier.
+    slots: Annotated[int, Meta(ge=1)] = 16
+    #: Whether the model takes images.
+    sees: bool = False
+
+
+class Tier(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Models that may stand for each other: endpoints, or one of the manifest that runs here."""
+
+    #: Of the manifest (`tenfold models list`); None: nothing runs here.
+    model: str | None = None
+    #: Processes that run it, requests that each works on at once, and tokens that each of these may have.
+    replicas: Annotated[int, Meta(ge=1)] = 1
+    slots: Annotated[int, Meta(ge=1)] = 4
+    context: Annotated[int, Meta(ge=256)] = 8192
+    #: A smaller model of the manifest that guesses ahead, where that measures faster.
+    draft: str | None = None
+    #: Another tier whose replicas serve this one too.
+    same_as: str | None = None
+    endpoints: tuple[Endpoint, ...] = ()
+    #: Dollars a million tokens, for the ledger of costs. What runs here is free unless you say what it costs you.
+    price_in: float = 0.0
+    price_out: float = 0.0
+
+
+#: What runs here when nothing else is set.
+TIERS: Mapping[str, Tier] = {
+    "fast": Tier(model="qwen2.5-coder-0.5b"),
+    "smart": Tier(model="qwen2.5-coder-1.5b", slots=2),
+    "code": Tier(same_as="smart"),
+    "embed": Tier(model="minilm"),
+}
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -77,6 +122,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     blobs_public_url: str | None = None
     #: Prefix of everything in Valkey, NATS and among the objects, so that several installations can share them.
     namespace: str = "tenfold"
+    #: Where models are kept; None: the directory models in `data`.
+    models: Path | None = None
+    #: Whether `tenfold up` fetches models that are missing.
+    pull_models: bool = True
+    #: Tiers of language models that replace built-in ones, by name.
+    tiers: dict[str, Tier] = {}
+    #: Requests that may wait for a model, of one tier, and how many seconds each at most.
+    inference_queue: int = 500
+    inference_patience: float = 60.0
     #: How long events stay replayable, in seconds, and how much disk they may take, in bytes, a system.
     events_max_age: int = 3 * 24 * 3600
     events_max_bytes: int = 1024**3
@@ -110,6 +164,26 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         if self.secret is None:
             raise BadSettings(reason=f"{PREFIX}SECRET is not set, and no embedded engines have made one.")
         return hashlib.blake2b(purpose.encode(), key=self.secret.reveal().encode()[:64], digest_size=32).digest()
+
+    @property
+    def tier_names(self) -> list[str]:
+        return [*{**TIERS, **self.tiers}]
+
+    def tier(self, name: str) -> Tier:
+        """What a tier is; one that is the same as another has its endpoints. Raises BadSettings."""
+        tier = self.tiers.get(name) or TIERS.get(name)
+        if tier is None:
+            raise BadSettings(reason=f"tiers: there is no tier {name}.")
+        if tier.same_as is None:
+            return tier
+        other = self.tiers.get(tier.same_as) or TIERS.get(tier.same_as)
+        if other is None or other.same_as is not None:
+            raise BadSettings(reason=f"tiers: {name} is the same as {tier.same_as}, which is no tier of its own.")
+        return msgspec.structs.replace(tier, endpoints=other.endpoints)
+
+    @property
+    def models_directory(self) -> Path:
+        return self.models or self.data / "models"
 
     @property
     def address(self) -> str:
@@ -156,6 +230,8 @@ def load(
     values |= {name: value for name, value in overrides.items() if value is not None}
     if "systems" in values:
         raise BadSettings(reason="systems can't be set as a whole; each system has a table of its own.")
+    if isinstance(tiers := values.get("tiers"), dict):
+        values["tiers"] = {name: _completed(name, given) for name, given in tiers.items()}
     systems = {name: _convert(own[name], kind, f"[{name}] ") for name, kind in system_settings.items()}
     return msgspec.structs.replace(_convert(values, Settings, ""), systems=systems)
 
@@ -170,6 +246,13 @@ def _parse(hint: object, text: str) -> object:
         except msgspec.DecodeError as error:
             raise BadSettings(reason=f"{text!r} is not JSON: {error}") from error
     return text
+
+
+def _completed(name: str, given: object) -> object:
+    """A tier that doesn't say where answers come from is the built-in one of its name, with what it does say."""
+    if name not in TIERS or not isinstance(given, dict) or given.keys() & {"model", "same_as", "endpoints"}:
+        return given
+    return {**msgspec.to_builtins(TIERS[name]), **given}
 
 
 def _convert[T](values: dict[str, Any], kind: type[T], where: str) -> T:

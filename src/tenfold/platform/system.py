@@ -56,6 +56,8 @@ class System[S]:
     #: Opens the system in a process (caches, background writers); what it yields reaches endpoints, consumers and jobs.
     start: "Callable[[Runtime], AbstractAsyncContextManager[S]]"
     settings: type[msgspec.Struct] = NoSettings
+    #: Tiers of language models that it asks. Their models run here while it does, where the settings say so.
+    tiers: frozenset[str] = frozenset()
     controllers: "Sequence[type[Controller]]" = ()
     #: Named dependencies of the endpoints, besides those of the platform.
     provide: Callable[[S], Mapping[str, object]] = lambda state: {"state": state}

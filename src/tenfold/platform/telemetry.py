@@ -163,6 +163,11 @@ def observe_request(system: str, method: str, route: str, status: int, seconds: 
     histogram.observe(seconds)
 
 
+def observe(part: str, seconds: float, **labels: str) -> None:
+    """Add a time to the histogram tenfold_{part}_seconds."""
+    _times(part, tuple(sorted(labels))).labels(**labels).observe(seconds)
+
+
 def render_metrics() -> tuple[bytes, str]:
     """The metrics of this process, or of all that share PROMETHEUS_MULTIPROC_DIR, and their content type."""
     from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
@@ -201,6 +206,13 @@ def _seconds() -> "Histogram":
     from prometheus_client import Histogram
 
     return Histogram("tenfold_request_seconds", "time to answer", ("system", "route"), buckets=BUCKETS)
+
+
+@cache
+def _times(part: str, labels: tuple[str, ...]) -> "Histogram":
+    from prometheus_client import Histogram
+
+    return Histogram(f"tenfold_{part}_seconds", part.replace("_", " "), labels, buckets=BUCKETS)
 
 
 def _with_labels[M: ("Counter", "Gauge")](metric: M, labels: Mapping[str, str]) -> M:

@@ -1,4 +1,7 @@
-"""For tests: the real engines booted once, and for each test a database, a Valkey prefix and streams of its own."""
+"""For tests: the real engines booted once, and for each test a database, a Valkey prefix and streams of its own.
+
+A language model is started only for tests that ask for one, once for all of them.
+"""
 
 import asyncio
 import itertools
@@ -17,12 +20,15 @@ import msgspec
 
 from tenfold.platform.bus import open_bus
 from tenfold.platform.db import Database, open_database
-from tenfold.platform.engines import Nats, Postgres, Valkey
+from tenfold.platform.engines import Llama, Nats, Postgres, Valkey
 from tenfold.platform.engines.guard import Guard
 from tenfold.platform.migrate import migrate
+from tenfold.platform.models import Models
 from tenfold.platform.settings import Secret, Settings
 
 PLATFORM = "tenfold.platform"
+#: The smallest that talks: 98 MB, 160 MB when it runs.
+MODEL = "smollm2-135m"
 _numbers = itertools.count(1)
 
 
@@ -61,7 +67,7 @@ class Engines:
     async def drop(self, url: str) -> None:
         await self._admin(f'DROP DATABASE "{_name_of(url)}" WITH (FORCE)')
 
-    async def _create(self, template: str = "template0") -> str:
+    async def _create(self, template: str = "template1") -> str:
         name = f"test_{next(_numbers)}"
         await self._admin(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
         return name
@@ -111,6 +117,31 @@ async def booted_engines(*, fsync: bool = True) -> AsyncIterator[Engines]:
         yield engines
     finally:
         await asyncio.gather(*(part.stop() for part in parts))
+        guard.close()
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def models_of_tests() -> Models:
+    """Models that tests use, kept from one run to the next: in TENFOLD_TEST_MODELS, else in the person's cache."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Models(Path(os.environ.get("TENFOLD_TEST_MODELS") or Path(cache, "tenfold", "models")))
+
+
+@asynccontextmanager
+async def booted_llama() -> AsyncIterator[Llama]:
+    """Start llama.cpp with the smallest model, which is fetched when it isn't here."""
+    models = models_of_tests()
+    if not models.present(MODEL):
+        await models.pull(MODEL)
+    folder = await asyncio.to_thread(_open_folder)
+    llama = Llama(folder, secrets.token_urlsafe(12), model=models.path(MODEL), serves=MODEL, slots=4, context=2048)
+    guard = Guard()
+    llama.on_spawn = partial(guard.watch, stage=0, sign=llama.stop_signal)
+    try:
+        await llama.start()
+        yield llama
+    finally:
+        await llama.stop()
         guard.close()
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 

@@ -45,6 +45,20 @@ export const systems: readonly SystemEntry[] = [
       '@:name/:id': () => import('./feed/ThreadPage.svelte'),
     },
   },
+  {
+    name: 'chat',
+    title: 'Chat',
+    nav: [
+      { label: 'Chat', path: 'app' },
+      { label: 'Usage', path: 'app/usage' },
+    ],
+    pages: {
+      '': () => import('./chat/ThreadPage.svelte'),
+      app: () => import('./chat/ThreadPage.svelte'),
+      'app/usage': () => import('./chat/UsagePage.svelte'),
+      'app/t/:id': () => import('./chat/ThreadPage.svelte'),
+    },
+  },
 ];
 
 export const home: PageLoader = () => import('../home/HomePage.svelte');

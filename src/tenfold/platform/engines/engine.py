@@ -34,7 +34,7 @@ class Engine(ABC):
     that those who hold the URL find it again.
     """
 
-    name: ClassVar[str]
+    name: str
     #: Asks for a clean end; the second one for a quick end that needs recovery at the next start.
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
     hurry_signal: ClassVar[signal.Signals] = signal.SIGKILL
@@ -100,6 +100,11 @@ class Engine(ABC):
     @property
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
+
+    def reserve(self) -> None:
+        """Settle on a port, so that the URL is known before the first start."""
+        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.port = self.port or self._choose_port()
 
     async def start(self, timeout: float = 120) -> None:
         """Start the server and wait until it answers; at once when it runs already.

@@ -1,0 +1,1 @@
+"""What chat promises to others: its events."""

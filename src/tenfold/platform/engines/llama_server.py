@@ -1,0 +1,82 @@
+"""The program of a model's process: llama.cpp's own HTTP server out of its wheel, set up from a file.
+
+Run by path, so it imports the standard library and that wheel only: a model is to be ready soon, and to be alone.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+#: Tokens of prompts that are worked on at once. Streams under way wait meanwhile, so it is no more than pays.
+BATCH = 256
+#: Tokens in a row that are worth taking over from a prompt whose beginning has changed, as when old turns are cut off.
+REUSED = 64
+#: Memory in which conversations wait that have lost their slot to others, in MiB.
+REMEMBERED = 512
+#: Tokens that a smaller model guesses ahead at most.
+DRAFTED = 8
+#: How often a thread looks whether the others are done, before it sleeps. Left alone it looks for milliseconds, and two
+#: threads stand still when anything else wants one of two cores: 1 to 8 tokens a second, where this gives 23 to 26. On
+#: a machine that does nothing else it costs up to a sixth, where sleeping at once costs half.
+SPINS = 1000
+#: Seconds a client may take to send or to receive something.
+TIMEOUT = 600
+
+
+def parameters(settings: dict[str, Any]) -> Any:
+    """What llama.cpp is told. `settings` are those that engines/llama.py writes."""
+    import xllamacpp
+
+    said = xllamacpp.CommonParams()
+    said.model.path = settings["model"]
+    # What clients are told of the model is its name. Left alone it would be its path.
+    said.model_alias = {settings["name"]}
+    said.hostnames = ["127.0.0.1"]
+    said.port = settings["port"]
+    said.api_keys = [settings["key"]]
+    said.ui = False
+    said.endpoint_metrics = True
+    said.timeout_read = said.timeout_write = TIMEOUT
+    said.verbosity = 2  # warnings: at 3 each request writes ten lines
+    said.use_jinja = True  # templates of models, with their tools
+    said.cont_batching = True
+    said.n_parallel = settings["slots"]
+    said.n_ctx = settings["slots"] * settings["context"]
+    said.n_batch = said.n_ubatch = BATCH
+    said.cache_prompt = True
+    said.n_cache_reuse = REUSED
+    said.cache_ram_mib = REMEMBERED
+    # Would look at what fits into a GPU, and take its time.
+    said.fit_params = False
+    said.cpuparams.n_threads = said.cpuparams_batch.n_threads = settings["threads"]
+    if settings["draft"]:
+        draft = said.speculative.draft
+        draft.mparams.path = settings["draft"]
+        draft.n_max = DRAFTED
+        draft.cpuparams.n_threads = draft.cpuparams_batch.n_threads = settings["threads"]
+        said.speculative.types = [xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE]
+    return said
+
+
+def main() -> None:
+    # The OpenMP runtime reads it when it is loaded.
+    os.environ["GOMP_SPINCOUNT"] = str(SPINS)
+    import xllamacpp
+
+    parent = os.getppid()
+    said = parameters(json.loads(Path(sys.argv[1]).read_bytes()))
+    try:
+        server = xllamacpp.Server(said)
+    except RuntimeError as error:
+        sys.exit(f"llama.cpp: {error}")
+    sys.stderr.write(f"Serving {said.model.path} at {server.listening_address}\n")
+    # A guard ends us with our parent. Should that have been killed too, a gigabyte of memory isn't left behind.
+    while os.getppid() == parent:
+        time.sleep(1)
+
+
+if __name__ == "__main__":
+    main()

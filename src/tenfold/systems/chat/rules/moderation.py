@@ -1,0 +1,214 @@
+"""Whether a text means harm: the categories of OpenAI's moderation API, by a linear classifier of our own.
+
+What is trained, on what and how well it does: train/chat/moderation.py and docs/chat-safety.md.
+"""
+
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from functools import cache, lru_cache
+from importlib.resources import files
+from itertools import pairwise
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.systems.chat.rules import disguise
+
+NAME = "tenfold-moderation-1"
+
+#: Subcategories behind their category.
+CATEGORIES = (
+    "harassment",
+    "harassment/threatening",
+    "hate",
+    "hate/threatening",
+    "illicit",
+    "illicit/violent",
+    "self-harm",
+    "self-harm/intent",
+    "self-harm/instructions",
+    "sexual",
+    "sexual/minors",
+    "violence",
+    "violence/graphic",
+)
+#: From which score on a category is flagged. Scores are scaled so that it is the same for all.
+THRESHOLD = 0.5
+
+#: Rows of the weights for words and parts of words.
+BUCKETS = 1 << 14
+#: Words of which a judgement is made, and those by which the next ones are further on: harm is no less for standing in
+#: a long text.
+WINDOW, STRIDE = 48, 36
+#: Characters that are read, half of them at each end of a longer text.
+MOST = 100_000
+#: Words within which two subjects have to do with each other.
+NEAR = 6
+
+_TOKEN = re.compile(r"[^\W_][\w'@$!*+|#%]*|[@$][\w@$!*]+")
+_PART = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
+_AGE = re.compile(
+    r"\b(\d{1,2}) ?-? ?(?:years?|yrs?|yo|y ?/? ?o)\b|\b(?:aged?|is|she's|he's|of) (\d{1,2})\b(?! ?[%$\u20ac:.\w])"
+)
+_GROWN = 18
+
+
+class Window(msgspec.Struct, frozen=True):
+    """What is seen of some words: rows of the weights."""
+
+    words: list[int]
+    #: Subjects, and pairs of them.
+    subjects: list[int]
+
+
+class Moderation(msgspec.Struct):
+    """What a text is taken for. Scores are from 0 to 1; a category is flagged from THRESHOLD on."""
+
+    flagged: bool
+    categories: dict[str, bool]
+    scores: dict[str, float]
+
+
+def moderate(text: str) -> Moderation:
+    """Judge a text. Of a long one, the worst part counts."""
+    weights = _weights()
+    scores = np.zeros(len(CATEGORIES), np.float32)
+    for window in windows(text):
+        margin = weights.bias.copy()
+        if window.words:
+            found = weights.words[window.words].sum(axis=0, dtype=np.int32)
+            margin += found * (weights.word_scale / np.float32(len(window.words) ** 0.5))
+        if window.subjects:
+            margin += weights.subjects[window.subjects].sum(axis=0, dtype=np.int32) * weights.subject_scale
+        np.maximum(scores, 1 / (1 + np.exp(-margin)), out=scores)
+    values = dict(zip(CATEGORIES, scores.tolist(), strict=True))
+    for name in CATEGORIES:
+        # What is of a subcategory is of its category.
+        category, is_part, _ = name.partition("/")
+        if is_part:
+            values[category] = max(values[category], values[name])
+    flags = {name: score >= THRESHOLD for name, score in values.items()}
+    return Moderation(any(flags.values()), flags, {name: round(score, 4) for name, score in values.items()})
+
+
+def windows(text: str) -> Iterator[Window]:
+    """What the classifier sees of a text, window by window; one at least."""
+    if len(text) > MOST:
+        text = text[: MOST // 2] + "\n" + text[-MOST // 2 :]
+    text = _AGE.sub(_aged, disguise.shown(text))
+    words = [word for token in _TOKEN.findall(disguise.joined(text, is_known)) for word in _words(token[:40])]
+    start = 0
+    while True:
+        yield _window(words[start : start + WINDOW])
+        start += STRIDE
+        if start + WINDOW - STRIDE >= len(words):
+            return
+
+
+def _window(words: Sequence["_Word"]) -> Window:
+    rows = [row for word in words for row in word.rows]
+    rows += [(before.rows[0] * 31 + word.rows[0] + 7) % BUCKETS for before, word in pairwise(words)]
+    count = len(subjects())
+    seen: set[int] = set()
+    found: set[int] = set()
+    near: list[tuple[int, int]] = []
+    for place, word in enumerate(words):
+        if word.subjects:
+            near = [each for each in near if place - each[1] <= NEAR]
+            for subject in word.subjects:
+                found.update([count + before * count + subject for before, _ in near])
+            seen.update(word.subjects)
+            near += [(subject, place) for subject in word.subjects]
+    found |= seen
+    both = sorted(seen)
+    for index, one in enumerate(both):
+        at = count * (1 + count + one)
+        found.update([at + other for other in both[index + 1 :]])
+    return Window(rows, sorted(found))
+
+
+class _Word(msgspec.Struct, frozen=True):
+    #: The word itself, then its parts.
+    rows: tuple[int, ...]
+    subjects: tuple[int, ...]
+
+
+@lru_cache(maxsize=1 << 14)
+def _words(token: str) -> tuple[_Word, ...]:
+    if not token.isalpha() and len(token) > 2:
+        # What ends a sentence isn't part of its last word.
+        plain = disguise.undisguised(token, is_known) or disguise.undisguised(token.rstrip("!*+|#%"), is_known)
+        if plain is not None:
+            return (_word(plain),)
+    parts: list[str] = _PART.findall(token)
+    return tuple(_word(disguise.undisguised(part, is_known) or part) for part in parts)
+
+
+def _word(word: str) -> _Word:
+    bounded = f"_{word}_"
+    parts = [bounded[at : at + 4] for at in range(len(bounded) - 3)] if len(word) > 4 else []
+    return _Word(tuple(zlib.crc32(each.encode()) % BUCKETS for each in (word, *parts)), _subjects(word))
+
+
+def _aged(match: re.Match[str]) -> str:
+    return " minorage " if int(match[1] or match[2]) < _GROWN else " adultage "
+
+
+def is_known(word: str) -> bool:
+    """Whether a word is about something of concern to moderation."""
+    return bool(_subjects(word))
+
+
+@cache
+def subjects() -> dict[str, int]:
+    """What words may be about, numbered."""
+    return {line.split()[0]: index for index, line in enumerate(_lines())}
+
+
+@cache
+def _lines() -> list[str]:
+    lines = (files(__package__) / "moderation-words.txt").read_text("utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+@cache
+def _lexicon() -> tuple[dict[str, set[int]], dict[str, set[int]]]:
+    whole: dict[str, set[int]] = {}
+    stems: dict[str, set[int]] = {}
+    for index, line in enumerate(_lines()):
+        for word in line.split()[1:]:
+            into = stems if word.endswith("*") else whole
+            into.setdefault(word.rstrip("*"), set()).add(index)
+    return whole, stems
+
+
+@lru_cache(maxsize=1 << 14)
+def _subjects(word: str) -> tuple[int, ...]:
+    whole, stems = _lexicon()
+    found = set(whole.get(word, ()))
+    for end in range(3, len(word) + 1):
+        found |= stems.get(word[:end], set())
+    return tuple(sorted(found))
+
+
+class Weights(msgspec.Struct):
+    """Of a linear classifier, a column a category: what a row weighs is its number times the scale."""
+
+    bias: NDArray[np.float32]
+    words: NDArray[np.int8]
+    word_scale: NDArray[np.float32]
+    subjects: NDArray[np.int8]
+    subject_scale: NDArray[np.float32]
+
+
+@cache
+def _weights() -> Weights:
+    with (files(__package__) / "moderation.npz").open("rb") as file, np.load(file, allow_pickle=False) as kept:
+        return Weights(**{name: kept[name] for name in Weights.__struct_fields__})
+
+
+def forget() -> None:
+    """Read the weights anew when they are next needed."""
+    _weights.cache_clear()

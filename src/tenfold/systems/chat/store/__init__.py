@@ -1,0 +1,1 @@
+"""SQL of chat. Takes a transaction, returns structs, decides nothing."""

@@ -1,0 +1,159 @@
+"""The OpenAI API, by its own client over HTTP, in front of an endpoint that says what a test wants."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import openai
+import pytest
+from openai import AsyncOpenAI
+from openai.types.chat import ChatCompletionUserMessageParam
+
+from tenfold.platform.identity.actions import create_account, create_key
+from tenfold.platform.inference.testing import Scripted, scripted
+from tenfold.platform.settings import Tier
+
+type OpenStack = Callable[..., AbstractAsyncContextManager[Any]]
+HELLO: list[ChatCompletionUserMessageParam] = [{"role": "user", "content": "Hello"}]
+
+
+@pytest.fixture
+async def endpoint() -> AsyncIterator[Scripted]:
+    async with scripted() as script:
+        yield script
+
+
+@pytest.fixture
+async def stack(endpoint: Scripted, stack_with: OpenStack) -> AsyncIterator[Any]:
+    tier = Tier(endpoints=(endpoint.endpoint(),))
+    async with stack_with(tiers={"fast": tier, "smart": tier}) as stack:
+        yield stack
+
+
+async def client_of(stack: Any, address: str, name: str = "alice", tier: str = "enterprise") -> AsyncOpenAI:
+    identity = stack.process.runtime.identity
+    await create_account(identity, name, "correct horse battery", tier)
+    token = (await create_key(identity, name)).token
+    return AsyncOpenAI(base_url=f"{address}/chat/v1", api_key=token, max_retries=0)
+
+
+@pytest.fixture
+async def client(stack: Any) -> AsyncIterator[AsyncOpenAI]:
+    async with stack.served() as address, await client_of(stack, address) as client:
+        yield client
+
+
+async def test_an_answer(client: AsyncOpenAI, endpoint: Scripted) -> None:
+    answer = await client.chat.completions.create(model="fast", messages=HELLO, seed=3, stop=["x"], max_tokens=9)
+    assert answer.choices[0].message.content == "one two three"
+    assert answer.choices[0].finish_reason == "stop"
+    assert answer.model == "fast"
+    assert answer.usage is not None
+    assert answer.usage.total_tokens == 10
+    [asked] = endpoint.asked
+    assert (asked["seed"], asked["stop"], asked["max_tokens"]) == (3, ["x"], 9)
+    assert asked["messages"] == HELLO
+
+
+async def test_a_stream_has_its_usage_in_the_end_if_asked_for(client: AsyncOpenAI) -> None:
+    for wanted in (True, False):
+        stream = await client.chat.completions.create(
+            model="fast", messages=HELLO, stream=True, stream_options={"include_usage": wanted}
+        )
+        chunks = [chunk async for chunk in stream]
+        text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+        assert text == "one two three"
+        assert len({chunk.id for chunk in chunks}) == 1
+        assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "stop"
+        usages = [chunk.usage for chunk in chunks if chunk.usage]
+        assert [usage.total_tokens for usage in usages] == ([10] if wanted else [])
+
+
+async def test_a_stream_that_breaks_ends_with_an_error(client: AsyncOpenAI, endpoint: Scripted) -> None:
+    endpoint.breaks_after = 2
+    stream = await client.chat.completions.create(model="fast", messages=HELLO, stream=True)
+    seen: list[str] = []
+
+    async def read() -> None:
+        async for chunk in stream:
+            seen.append(chunk.choices[0].delta.content or "")  # noqa: PERF401 - what came before an error is wanted
+
+    with pytest.raises(openai.APIError, match="stopped answering"):
+        await read()
+    assert "".join(seen) == "one two "
+
+
+async def test_the_same_deterministic_request_is_answered_once(client: AsyncOpenAI, endpoint: Scripted) -> None:
+    first = await client.chat.completions.create(model="fast", messages=HELLO, temperature=0)
+    raw = await client.chat.completions.with_raw_response.create(model="fast", messages=HELLO, temperature=0)
+    again = raw.parse()
+    assert raw.headers["x-cache"] == "hit"
+    assert again.choices[0].message.content == first.choices[0].message.content
+    stream = await client.chat.completions.create(model="fast", messages=HELLO, temperature=0, stream=True)
+    assert "".join([chunk.choices[0].delta.content or "" async for chunk in stream]) == "one two three"
+    assert len(endpoint.asked) == 1
+    await client.chat.completions.create(model="fast", messages=HELLO, temperature=0.7)
+    await client.chat.completions.create(model="smart", messages=HELLO, temperature=0)
+    assert len(endpoint.asked) == 3
+
+
+async def test_errors_are_those_that_the_client_knows(stack: Any, client: AsyncOpenAI, endpoint: Scripted) -> None:
+    with pytest.raises(openai.NotFoundError) as missing:
+        await client.chat.completions.create(model="gpt-99", messages=HELLO)
+    assert missing.value.code == "model_not_found"
+    with pytest.raises(openai.BadRequestError, match="temperature"):
+        await client.chat.completions.create(model="fast", messages=HELLO, temperature=7)
+    with pytest.raises(openai.BadRequestError, match="frobnicate"):
+        await client.chat.completions.create(model="fast", messages=HELLO, extra_body={"frobnicate": 1})
+    with pytest.raises(openai.AuthenticationError):
+        await client.with_options(api_key="tf_wrong").chat.completions.create(model="fast", messages=HELLO)
+    endpoint.refuses = (400, "the request exceeds the available context size")
+    with pytest.raises(openai.BadRequestError, match="context size"):
+        await client.chat.completions.create(model="fast", messages=HELLO)
+    endpoint.refuses = (500, "out of memory")
+    with pytest.raises(openai.InternalServerError, match="out of memory"):
+        await client.chat.completions.create(model="fast", messages=HELLO, stream=True)
+
+
+async def test_a_free_account_asks_three_times_a_minute(stack: Any) -> None:
+    async with stack.served() as address, await client_of(stack, address, "frugal", "free") as client:
+        for _ in range(3):
+            await client.chat.completions.create(model="fast", messages=HELLO)
+        with pytest.raises(openai.RateLimitError) as refused:
+            await client.chat.completions.create(model="fast", messages=HELLO)
+        assert refused.value.code == "rate_limit_exceeded"
+        assert int(refused.value.response.headers["retry-after"]) >= 1
+
+
+async def test_what_was_used_is_in_the_ledger(stack: Any, client: AsyncOpenAI) -> None:
+    await asyncio.gather(*(client.chat.completions.create(model="fast", messages=HELLO) for _ in range(5)))
+    await stack.state("chat").ledger.close()
+    sql = "SELECT (sum(requests), sum(tokens_in), sum(tokens_out))::text FROM chat.usage WHERE model = 'fast'"
+    assert await stack.value(sql) == "(5,35,15)"
+
+
+async def test_models_are_listed(client: AsyncOpenAI) -> None:
+    names = [model.id async for model in client.models.list()]
+    assert names[0] == "auto"
+    assert {"fast", "smart", "embed"} <= set(names)
+    assert (await client.models.retrieve("fast")).id == "fast"
+    with pytest.raises(openai.NotFoundError):
+        await client.models.retrieve("gpt-99")
+
+
+async def test_a_budget_ends(stack: Any, client: AsyncOpenAI, stack_with: OpenStack, endpoint: Scripted) -> None:
+    chat = stack.state("chat").settings
+    own = type(chat)(enterprise_tokens_a_day=10)
+    tiers = {"fast": Tier(endpoints=(endpoint.endpoint(),))}
+    async with (
+        stack_with(tiers=tiers, systems={"chat": own}) as small,
+        small.served() as address,
+        await client_of(small, address) as mine,
+    ):
+        await mine.chat.completions.create(model="fast", messages=HELLO)
+        ledger = small.state("chat").ledger
+        await ledger.close()
+        ledger.forget()
+        with pytest.raises(openai.RateLimitError, match="used up"):
+            await mine.chat.completions.create(model="fast", messages=HELLO)
