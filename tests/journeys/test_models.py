@@ -86,7 +86,8 @@ async def test_a_model_that_comes_late_starts_late(needing: Any, place: Path) ->
     await asyncio.to_thread((place / "models" / MODEL).symlink_to, kept.path(MODEL).parent)
     await needing.until(lambda: "\n  llama fast " in needing.said(), 120)
     assert await ask(needing)
-    assert read_progress(Settings(data=needing.data))[MODEL].state == "present"
+    # Said when the next try to fetch it finds it there.
+    await needing.until(lambda: read_progress(Settings(data=needing.data))[MODEL].state == "present", 120)
     assert await needing.tell(signal.SIGINT) == 0
     await needing.until(lambda: not needing.processes(), 10)
 

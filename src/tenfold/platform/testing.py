@@ -122,9 +122,9 @@ async def booted_engines(*, fsync: bool = True) -> AsyncIterator[Engines]:
 
 
 def models_of_tests() -> Models:
-    """Models that tests use, kept from one run to the next: in TENFOLD_TEST_MODELS, else in the person's cache."""
+    """Models that tests use, kept from one run to the next in the person's cache."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Models(Path(os.environ.get("TENFOLD_TEST_MODELS") or Path(cache, "tenfold", "models")))
+    return Models(Path(cache, "tenfold", "models"))
 
 
 @asynccontextmanager
