@@ -38,7 +38,8 @@ def processes(*which: str) -> str:
 
 def client(llama: Llama) -> httpx.AsyncClient:
     assert llama.endpoint.key
-    headers = {"Authorization": f"Bearer {llama.endpoint.key.reveal()}"}
+    # After a stream the server closes the connection that it has said it keeps, often only when it is used again.
+    headers = {"Authorization": f"Bearer {llama.endpoint.key.reveal()}", "Connection": "close"}
     return httpx.AsyncClient(base_url=llama.url, headers=headers, timeout=60)
 
 
@@ -169,6 +170,8 @@ import asyncio, sys
 from pathlib import Path
 from tenfold.platform.engines import Llama
 llama = Llama(Path(sys.argv[1]), sys.argv[2], model=Path(sys.argv[3]), context=512)
+if sys.argv[4] == "starting":
+    llama.on_spawn = lambda pid: (print(pid, flush=True), sys.stdin.read())
 async def main():
     await llama.start()
     print(llama.pid, flush=True)
@@ -177,10 +180,13 @@ asyncio.run(main())
 """
 
 
-async def test_it_dies_with_its_parent_even_without_a_guard(directory: Path) -> None:
+@pytest.mark.parametrize("when", ["starting", "running"])
+async def test_it_dies_with_its_parent_even_without_a_guard(directory: Path, when: str) -> None:
     model = models_of_tests().path(MODEL)
     parent = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", PARENT, directory, PASSWORD, model), stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-c", PARENT, directory, PASSWORD, model, when),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
     )
     assert parent.stdout
     child = int(await parent.stdout.readline())

@@ -154,9 +154,12 @@ async def test_conversations_are_listed_found_changed_and_deleted(alice: httpx.A
     assert ([each["id"] for each in rest["items"]], rest["next"]) == ([ids[0]], None)
     answer = (await asked(alice, ids[0], "Do they hoot?"))["answer"]
     await followed(alice, answer["id"])
-    for query, found in (("owl", ids[0]), ("hoo", ids[0]), ("FOX", ids[1])):
+    for query, found in (("owl", ids[0]), ("hoo", ids[0]), ("FOX", ids[1]), ("Talk foxes ?", ids[1])):
         seen = (await alice.get("/chat/api/threads", params={"q": query})).json()["items"]
         assert [each["id"] for each in seen] == [found]
+    for odd in ("it's:*", "a' | 'b", "x\\", "(", "!owl", "\0", "zebra & <->"):
+        strange = await alice.get("/chat/api/threads", params={"q": odd})
+        assert strange.status_code == 200, odd
     changed = await alice.patch(f"/chat/api/threads/{ids[1]}", json={"title": "Vixens", "model": "smart"})
     assert (changed.json()["title"], changed.json()["model"]) == ("Vixens", "smart")
     assert (await alice.delete(f"/chat/api/threads/{ids[0]}")).status_code == 204

@@ -90,6 +90,7 @@ class Llama(Engine):
             "slots": self._slots,
             "context": self._context,
             "threads": self._threads,
+            "parent": os.getpid(),
         }
         write_private(config, json.dumps(settings, indent=2))
         # Without the directory of the program on the path: what lies there is called like what it would import.

@@ -9,6 +9,8 @@ from tenfold.systems.chat import jobs
 from tenfold.systems.chat.actions.answering import Answering
 from tenfold.systems.chat.actions.context import Chat
 from tenfold.systems.chat.actions.ledger import Ledger
+from tenfold.systems.chat.capacity import capacity
+from tenfold.systems.chat.demo import demo
 from tenfold.systems.chat.endpoints.files import FileEndpoints
 from tenfold.systems.chat.endpoints.openai import OpenAIEndpoints
 from tenfold.systems.chat.endpoints.runs import RunEndpoints
@@ -44,4 +46,6 @@ system: System[Chat] = System(
     schedules=(jobs.end_orphans, jobs.remove_abandoned_files),
     tiers=frozenset({"fast", "smart", "embed"}),
     provide=lambda chat: {"chat": chat},
+    demo=demo,
+    capacity=capacity,
 )

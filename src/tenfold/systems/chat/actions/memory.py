@@ -69,7 +69,8 @@ class Memory:
         async with self._runtime.db.read(fresh=True) as tx:
             path = await store.list_path(tx, account_id, message_id, PATH)
             attached = await files.list_files(tx, account_id, [each.id for each in path if each.role == "user"])
-        return path, attached[-MOST_FILES:]
+        newest = {each.id: each for each in attached}  # one that was sent along twice is told once
+        return path, list(newest.values())[-MOST_FILES:]
 
     async def prompt(
         self, account_id: int, thread_id: int, path: Sequence[Said], attached: Sequence[StoredFile], tier: str
@@ -82,6 +83,7 @@ class Memory:
         async with self._runtime.db.read(fresh=True) as tx:
             summary = await store.find_summary(tx, account_id, thread_id, [each.id for each in earlier])
         pictures = await self._pictures(tier, attached)
+        read = [each for each in attached if each.id not in pictures]
         answer = self._answer_tokens(tier)
         budget = Budget(self._runtime.settings.tier(tier).context - PICTURE_TOKENS * len(pictures), answer)
         first = path[0].depth
@@ -104,10 +106,10 @@ class Memory:
             window=turns,
             before=first + shown,
             related=await self._related(account_id, thread_id, window, question, texts[-1]) if shown else (),
-            files=[Attached(f"{each.name} ({each.how})", each.text, each.tokens) for each in attached],
+            files=[Attached(f"{each.name} ({each.how})", each.text, each.tokens) for each in read],
         )
         try:
-            if attached:  # what is long is cut, which takes its time
+            if read:  # what is long is cut, which takes its time
                 messages = await asyncio.to_thread(context.assemble, material, budget)
             else:
                 messages = context.assemble(material, budget)
@@ -115,7 +117,7 @@ class Memory:
             raise QuestionTooLong(tokens=error.tokens, most=error.most) from error
         tokens = sum(context.EACH + context.estimate(str(each["content"])) for each in messages)
         if pictures:
-            messages[-1]["content"] = [{"type": "text", "text": messages[-1]["content"]}, *pictures]
+            messages[-1]["content"] = [{"type": "text", "text": messages[-1]["content"]}, *pictures.values()]
         return Prompt(messages, tokens + PICTURE_TOKENS * len(pictures), answer)
 
     async def remember(self, account_id: int, thread_id: int, message_id: int) -> None:
@@ -134,6 +136,9 @@ class Memory:
 
     async def _name(self, account_id: int, thread_id: int, question: Said) -> None:
         """Give a conversation that nobody has named a title, by its first question."""
+        async with self._runtime.db.read(fresh=True) as tx:
+            if await threads_store.is_named(tx, account_id, thread_id):
+                return
         title = " ".join(question.text.split())[:60]
         asked = (await self._told(question))[:1000]
         body = {"messages": [{"role": "user", "content": TITLE + asked}], "max_tokens": 12, "temperature": 0}
@@ -227,18 +232,18 @@ class Memory:
     def _answer_tokens(self, tier: str) -> int:
         return min(self._settings.answer_tokens, self._runtime.settings.tier(tier).context // 2)
 
-    async def _pictures(self, tier: str, attached: Sequence[StoredFile]) -> list[dict[str, Any]]:
-        """Pictures as parts of a message, for models that see. The others read their descriptions."""
+    async def _pictures(self, tier: str, attached: Sequence[StoredFile]) -> dict[str, dict[str, Any]]:
+        """Pictures by their file's id, as parts of a message, for models that see. Others read their descriptions."""
         endpoints = self._runtime.settings.tier(tier).endpoints
         if not endpoints or not all(each.sees for each in endpoints):
-            return []
-        parts: list[dict[str, Any]] = []
+            return {}
+        parts: dict[str, dict[str, Any]] = {}
         for each in [each for each in attached if each.type in PICTURES][-MOST_PICTURES:]:
             try:
                 data = base64.b64encode(await self._runtime.blobs.get(each.key)).decode()
             except TenfoldError:
                 continue
-            parts.append({"type": "image_url", "image_url": {"url": f"data:{each.type};base64,{data}"}})
+            parts[each.id] = {"type": "image_url", "image_url": {"url": f"data:{each.type};base64,{data}"}}
         return parts
 
 

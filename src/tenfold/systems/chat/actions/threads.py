@@ -36,7 +36,8 @@ from tenfold.systems.chat.types import (
 
 #: Messages of a conversation, and days of the usage that are shown.
 MOST_MESSAGES, DAYS = 2000, 30
-_WORD = re.compile(r"\w+")
+
+_QUOTES = str.maketrans({"'": "''", "\\": "\\\\", "\0": " "})
 
 
 async def begin(chat: Chat, wish: BeginThread, principal: Principal) -> Thread:
@@ -51,13 +52,19 @@ async def begin(chat: Chat, wish: BeginThread, principal: Principal) -> Thread:
 async def list_threads(chat: Chat, principal: Principal, query: str, cursor: str | None, limit: int) -> Threads:
     """A page of somebody's conversations; `query` is words of which each begins one in the title or in a message."""
     account_id = principal.require("chat")
-    words = " & ".join(f"{word.lower()}:*" for word in _WORD.findall(query)[:8])
+    words = _read_query(query)
     async with chat.runtime.db.read(fresh=True) as tx:
         found = await store.list_threads(tx, account_id, words, _read_cursor(cursor), limit + 1)
     more = len(found) > limit
     last = found[limit - 1] if more else None
     following = f"{last.updated_at.timestamp():.6f}_{last.id}" if last else None
     return Threads(found[:limit], following)
+
+
+def _read_query(query: str) -> str:
+    """Words as to_tsquery has them. Quoted, so that they are taken apart as the texts were: row_number, example.org."""
+    words = [word.translate(_QUOTES) for word in query.split() if any(map(str.isalnum, word))]
+    return " & ".join(f"'{word}':*" for word in words[:8])
 
 
 def _read_cursor(cursor: str | None) -> tuple[datetime, int] | None:

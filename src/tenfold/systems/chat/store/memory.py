@@ -76,7 +76,7 @@ async def list_near(
                  WHERE place > 0 ORDER BY distance LIMIT $5)
              SELECT m.id, m.role, left(m.text, 4000) AS text, (1 - distance)::float8 AS score
              FROM near n JOIN chat.message m ON m.account_id = $1 AND m.id = n.id
-             WHERE NOT flagged ORDER BY distance"""
+             WHERE NOT flagged AND distance <= 1 ORDER BY distance"""  # which also leaves out vectors of nothing
     return await tx.rows(Near, sql, account_id, thread_id, message_id, _vector(vector), limit)
 
 

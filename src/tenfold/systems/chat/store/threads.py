@@ -24,12 +24,14 @@ async def find_thread(tx: Tx, account_id: int, id: int) -> Thread | None:
 async def list_threads(
     tx: Tx, account_id: int, query: str, before: tuple[datetime, int] | None, limit: int
 ) -> list[Thread]:
-    """The newest first. `query` is a tsquery that the title or a message must match; empty: all."""
+    """The newest first. `query` is what to_tsquery reads, which the title or a message must match; empty: all."""
     updated_at, last_id = before or (None, None)
     found = """AND id IN (
-                   SELECT id FROM chat.thread WHERE account_id = $1 AND to_tsvector('simple', title) @@ $5::tsquery
+                   SELECT id FROM chat.thread, to_tsquery('simple', $5) AS wanted
+                   WHERE account_id = $1 AND to_tsvector('simple', title) @@ wanted
                    UNION
-                   SELECT thread_id FROM chat.message WHERE account_id = $1 AND words @@ $5::tsquery)"""
+                   SELECT thread_id FROM chat.message, to_tsquery('simple', $5) AS wanted
+                   WHERE account_id = $1 AND words @@ wanted)"""
     sql = f"""SELECT {_THREAD} FROM chat.thread t
               WHERE account_id = $1 AND ($2::timestamptz IS NULL OR (updated_at, id) < ($2, $3))
                 {found if query else ""}
@@ -44,6 +46,14 @@ async def change_thread(
                   model = coalesce($4, model), head_id = coalesce($5, head_id)
               WHERE account_id = $1 AND id = $2 RETURNING {_THREAD}"""  # noqa: S608
     return await tx.find(Thread, sql, account_id, id, title, model, head_id)
+
+
+async def is_named(tx: Tx, account_id: int, id: int) -> bool:
+    """Whether somebody has named it, or it is gone."""
+    found: bool = await tx.value(
+        "SELECT NOT EXISTS (SELECT FROM chat.thread WHERE account_id = $1 AND id = $2 AND NOT named)", account_id, id
+    )
+    return found
 
 
 async def name_thread(tx: Tx, account_id: int, id: int, title: str) -> None:
