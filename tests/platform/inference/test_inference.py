@@ -18,7 +18,9 @@ from tenfold.platform.inference import (
     NoSuchTier,
     Queued,
     open_inference,
+    upstream,
 )
+from tenfold.platform.inference import inference as module
 from tenfold.platform.inference.testing import Scripted, scripted
 from tenfold.platform.settings import Settings, Tier
 
@@ -82,6 +84,36 @@ async def test_another_replica_steps_in_before_anything_was_shown(opened: Open, 
         broken_asked = len(broken.asked)
         assert broken_asked >= 1
         assert (await inference.complete("fast", ASKED, caller="me")).text == "one two three"
+
+
+async def test_a_role_alone_was_shown_to_nobody(opened: Open) -> None:
+    async with (
+        scripted(role_first=True, breaks_after=0) as broken,
+        scripted(role_first=True) as well,
+        opened(broken, well) as inference,
+    ):
+        steps = await said(inference)
+        assert text_of(steps) == "one two three"
+        assert len([step for step in steps if isinstance(step, Chunk) and not step.says and step.usage is None]) == 1
+        assert len(broken.asked) == 1
+
+
+async def test_another_replica_steps_in_for_one_that_hangs(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upstream, "HEALTH_TIMEOUT", 0.05)
+    monkeypatch.setattr(module, "HEALTH", 0.01)
+    async with scripted(hangs=True) as hung, scripted() as well, opened(hung, well) as inference:
+        both = await asyncio.gather(said(inference), inference.complete("fast", ASKED, caller="me"))
+        assert text_of(both[0]) == both[1].text == "one two three"
+        assert hung.asked
+        assert not inference.states("fast")[0].up
+        hung.hangs = False
+        await until(lambda: inference.states("fast")[0].up)
+
+
+async def test_an_answer_that_ends_without_an_end_is_none(opened: Open) -> None:
+    async with scripted(words=[], ends=False) as one, opened(one) as inference:
+        with pytest.raises(InferenceFailed, match="middle"):
+            await said(inference)
 
 
 async def test_what_was_shown_is_not_begun_again(opened: Open) -> None:

@@ -133,6 +133,37 @@ async def test_what_was_used_is_in_the_ledger(stack: Any, client: AsyncOpenAI) -
     assert await stack.value(sql) == "(5,35,15)"
 
 
+async def test_who_leaves_early_has_used_it_all_the_same(stack: Any, client: AsyncOpenAI, endpoint: Scripted) -> None:
+    endpoint.words = ["word "] * 50
+    stream = await client.chat.completions.create(model="fast", messages=HELLO, stream=True)
+    await anext(aiter(stream))
+    endpoint.goes_on.clear()
+    await stream.close()
+    async with asyncio.timeout(10):
+        while not await stack.value("SELECT count(*) FROM chat.usage WHERE tokens_out > 0"):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_what_may_not_be_said_is_not_passed_on(
+    stack: Any, client: AsyncOpenAI, endpoint: Scripted, stream: bool
+) -> None:
+    bad = "I will kill you and your whole family, you worthless piece of shit."
+    asked: list[ChatCompletionUserMessageParam] = [{"role": "user", "content": bad}]
+
+    async def finish(messages: list[ChatCompletionUserMessageParam]) -> str | None:
+        if not stream:
+            return (await client.chat.completions.create(model="fast", messages=messages)).choices[0].finish_reason
+        pieces = await client.chat.completions.create(model="fast", messages=messages, stream=True)
+        return [piece.choices[0].finish_reason async for piece in pieces if piece.choices][-1]
+
+    assert await finish(asked) == "content_filter"
+    assert not endpoint.asked
+    endpoint.words = [bad]
+    assert await finish(HELLO) == "content_filter"
+    assert await stack.value("SELECT array_agg(side ORDER BY id) FROM chat.flagged") == ["question", "answer"]
+
+
 async def test_models_are_listed(client: AsyncOpenAI) -> None:
     names = [model.id async for model in client.models.list()]
     assert names[0] == "auto"

@@ -32,6 +32,8 @@ log = structlog.get_logger(__name__)
 
 #: Tokens that are guessed where no tokenizer answers: so many characters each.
 CHARACTERS_A_TOKEN = 3.5
+#: Pieces of an answer that may say nothing before it says something.
+MOST_HELD = 100
 
 
 class _Counted(msgspec.Struct):
@@ -132,14 +134,23 @@ class Inference:
                     else:
                         replica = step
                 assert replica is not None
+                # A role alone is shown to nobody: until there is more, another replica can begin anew.
+                held: list[Chunk] = []
                 shown, began = False, monotonic()
                 pieces = replica.stream(body)
                 stack.push_async_callback(pieces.aclose)
                 try:
                     async for chunk in pieces:
-                        if not shown and (chunk.text or chunk.finish):
+                        if not shown and not chunk.says:
+                            if len(held) == MOST_HELD:
+                                raise EndpointFailed(reason="it says nothing")
+                            held.append(chunk)
+                            continue
+                        if not shown:
                             telemetry.observe("first_token", monotonic() - began, tier=tier)
                             shown = True
+                            for each in held:
+                                yield each
                         if chunk.usage is not None:
                             self._numbers[tier].add(chunk.usage)
                         yield chunk

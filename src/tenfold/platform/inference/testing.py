@@ -19,6 +19,12 @@ class Scripted:
     words: list[str] = field(default_factory=lambda: ["one ", "two ", "three"])
     #: Answers at once with this status, and these words.
     refuses: tuple[int, str] | None = None
+    #: Begins with a piece that has nothing but a role, as llama.cpp does.
+    role_first: bool = False
+    #: Whether it says why it ends.
+    ends: bool = True
+    #: Answers nothing at all any more, as a process that was stopped.
+    hangs: bool = False
     #: Cuts the connection behind so many words; 0: before the first.
     breaks_after: int | None = None
     #: Set: it says the next word. Cleared: it waits.
@@ -36,6 +42,7 @@ class Scripted:
     async def complete(self, request: web.Request) -> web.StreamResponse:
         body = msgspec.json.decode(await request.read())
         self.asked.append(body)
+        await self._unless_hanging()
         if self.refuses:
             return web.json_response({"error": {"message": self.refuses[1]}}, status=self.refuses[0])
         self.at_work += 1
@@ -46,6 +53,14 @@ class Scripted:
             raise
         finally:
             self.at_work -= 1
+
+    async def list_models(self, _: web.Request) -> web.Response:
+        await self._unless_hanging()
+        return web.json_response({"object": "list", "data": []})
+
+    async def _unless_hanging(self) -> None:
+        if self.hangs:
+            await asyncio.Event().wait()
 
     async def _whole(self, request: web.Request) -> web.StreamResponse:
         await self.goes_on.wait()
@@ -59,6 +74,8 @@ class Scripted:
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
         await response.prepare(request)
+        if self.role_first:
+            await self._say(response, [{"index": 0, "delta": {"role": "assistant", "content": None}}])
         for number, word in enumerate(self.words):
             await self.goes_on.wait()
             if number == self.breaks_after:
@@ -66,7 +83,8 @@ class Scripted:
                 request.transport.abort()
                 return response
             await self._say(response, [{"index": 0, "delta": {"content": word}, "finish_reason": None}])
-        await self._say(response, [{"index": 0, "delta": {}, "finish_reason": "stop"}])
+        if self.ends:
+            await self._say(response, [{"index": 0, "delta": {}, "finish_reason": "stop"}])
         await self._say(response, [], usage=self._usage())
         await response.write(b"data: [DONE]\n\n")
         return response
@@ -97,7 +115,7 @@ async def scripted(**how: Any) -> AsyncIterator[Scripted]:
     script.goes_on.set()
     application = web.Application(client_max_size=32 * 1024 * 1024)
     application.router.add_post("/v1/chat/completions", script.complete)
-    application.router.add_get("/v1/models", _list_models)
+    application.router.add_get("/v1/models", script.list_models)
     application.router.add_post("/tokenize", _tokenize)
     runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
@@ -109,7 +127,3 @@ async def scripted(**how: Any) -> AsyncIterator[Scripted]:
     finally:
         script.goes_on.set()
         await runner.cleanup()
-
-
-async def _list_models(_: web.Request) -> web.Response:
-    return web.json_response({"object": "list", "data": []})

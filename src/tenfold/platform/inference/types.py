@@ -37,6 +37,8 @@ class Chunk(msgspec.Struct, frozen=True):
     #: Why the first choice ends: "stop", "length", "tool_calls"; None: it doesn't yet.
     finish: str | None
     usage: Usage | None
+    #: Whether it holds anything that somebody can be shown: not a role alone, as most answers begin.
+    says: bool
     #: Whether the next piece is here already: what is sent on can wait for it, since each sending costs.
     more: bool = False
 

@@ -1,7 +1,7 @@
 """One OpenAI-compatible endpoint over HTTP: asked, streamed from, looked after."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from time import monotonic
 
@@ -18,8 +18,10 @@ log = structlog.get_logger(__name__)
 
 #: Seconds between looks at an endpoint's health, and that one may take to answer.
 HEALTH, HEALTH_TIMEOUT = 2.0, 3.0
-#: Seconds to connect; until the first piece of an answer; between pieces.
-CONNECT, FIRST, NEXT = 3.0, 120.0, 30.0
+#: Looks in a row that an endpoint may be too busy to answer. Afterwards it hangs.
+MISSED = 3
+#: Seconds to connect; until the first piece of an answer; between pieces; for an answer as a whole.
+CONNECT, FIRST, NEXT, WHOLE = 3.0, 300.0, 30.0, 900.0
 #: Bytes of an event, and of an answer that comes as a whole.
 MOST_EVENT, MOST_ANSWER = 1024 * 1024, 16 * 1024 * 1024
 #: Answers that say the request is wrong, which it would be anywhere.
@@ -32,6 +34,13 @@ class EndpointFailed(TenfoldError):
 
 class _Delta(msgspec.Struct):
     content: str | None = None
+    reasoning_content: str | None = None
+    refusal: str | None = None
+    tool_calls: list[msgspec.Raw] | None = None
+
+    @property
+    def says(self) -> bool:
+        return bool(self.content or self.reasoning_content or self.refusal or self.tool_calls)
 
 
 class _Choice(msgspec.Struct):
@@ -69,6 +78,9 @@ class Replica:
         self.outstanding = 0
         #: Whether it has ever answered: one that hasn't is being started, which is no news.
         self._met = False
+        self._missed = 0
+        #: How long requests still wait that have heard nothing yet.
+        self._unheard: set[asyncio.Timeout] = set()
         self._session = session
         self._headers = {"Content-Type": "application/json"}
         if endpoint.key is not None:
@@ -79,13 +91,23 @@ class Replica:
         return ReplicaState(self.url, self.up, self.outstanding, self.endpoint.slots)
 
     async def look(self) -> None:
-        """See whether the endpoint answers, and say so when that has changed."""
+        """See whether the endpoint answers, and say so when that has changed.
+
+        Whoever waits for the first word of one that has gone, or hangs, waits no longer.
+        """
+        self._missed += 1
         try:
             async with asyncio.timeout(HEALTH_TIMEOUT):
                 async with self._session.get(f"{self.url}/models", headers=self._headers) as answer:
                     up = answer.status < 500
-        except (TimeoutError, aiohttp.ClientError, OSError):
+            self._missed = 0
+        except TimeoutError:
+            up = self.up and self._missed < MISSED
+        except (aiohttp.ClientError, OSError):
             up = False
+        if not up:
+            for limit in self._unheard:
+                limit.reschedule(asyncio.get_running_loop().time())
         if up != self.up and self._met:
             (log.info if up else log.warning)("inference_replica_up" if up else "inference_replica_down", url=self.url)
         self.up = up
@@ -98,13 +120,11 @@ class Replica:
         """
         asked = {**body, "model": self.model, "stream": True, "stream_options": {"include_usage": True}}
         ended = False
-        async with self._post("/chat/completions", _encode(asked)) as answer:
-            async for events in _events(answer.content):
+        async with self._post("/chat/completions", _encode(asked), FIRST) as answer:
+            async for events in self._events(answer.content):
                 last = len(events) - 1
                 for at, data in enumerate(events):
-                    if data == b"[DONE]":
-                        return
-                    chunk = _chunk(data, more=at < last and events[at + 1] != b"[DONE]")
+                    chunk = _chunk(data, more=at < last)
                     ended = ended or chunk.finish is not None
                     yield chunk
         if not ended:
@@ -112,13 +132,13 @@ class Replica:
 
     async def complete(self, body: Mapping[str, object]) -> Completion:
         """A whole answer. Raises EndpointFailed, InferenceRefused."""
-        async with self._post("/chat/completions", _encode({**body, "model": self.model})) as answer:
+        async with self._post("/chat/completions", _encode({**body, "model": self.model}), WHOLE) as answer:
             raw = await _whole(answer)
         try:
             found = _decode(raw)
             if found.error is not None:
                 raise EndpointFailed(reason=found.error.message)
-            first = _first(found.choices)
+            first = _first(_choices(found.choices))
         except msgspec.DecodeError as error:
             raise EndpointFailed(reason=f"what it sent is no completion: {error}") from error
         text = first.message.content or "" if first and first.message else ""
@@ -126,23 +146,56 @@ class Replica:
 
     async def ask(self, path: str, body: Mapping[str, object]) -> bytes:
         """Any other request of the API, below its address or with a leading slash beside it."""
-        async with self._post(path, _encode(body)) as answer:
+        async with self._post(path, _encode(body), NEXT) as answer:
             return await _whole(answer)
 
     @asynccontextmanager
-    async def _post(self, path: str, body: bytes) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _post(self, path: str, body: bytes, seconds: float) -> AsyncIterator[aiohttp.ClientResponse]:
+        """An answer whose head has come within so many seconds."""
         url = self.url.removesuffix("/v1") + path.removeprefix("..") if path.startswith("..") else self.url + path
         self.outstanding += 1
         try:
-            answer = await self._send(url, body)
+            async with self._hearing(seconds):
+                answer = await self._send(url, body)
             async with answer:
                 if answer.status != 200:
                     await _complain(answer)
                 yield answer
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+        except TimeoutError as error:
+            raise EndpointFailed(reason="it doesn't answer") from error
+        except (aiohttp.ClientError, OSError) as error:
             raise EndpointFailed(reason=str(error) or type(error).__name__) from error
         finally:
             self.outstanding -= 1
+
+    @asynccontextmanager
+    async def _hearing(self, seconds: float) -> AsyncIterator[None]:
+        """Wait so long for the endpoint, or until it is known to be gone. Raises TimeoutError."""
+        async with asyncio.timeout(seconds) as limit:
+            self._unheard.add(limit)
+            try:
+                yield
+            finally:
+                self._unheard.discard(limit)
+
+    async def _events(self, content: aiohttp.StreamReader) -> AsyncGenerator[list[bytes]]:
+        """The data of server-sent events, one line each, as this API sends them: of all that came together."""
+        rest = b""
+        heard = False
+        while True:
+            async with asyncio.timeout(NEXT) if heard else self._hearing(FIRST):
+                part = await content.readany()
+            if not part:
+                return
+            heard = True
+            *lines, rest = (rest + part).split(b"\n")
+            if len(rest) > MOST_EVENT:
+                raise EndpointFailed(reason="an event of its answer is too large")
+            events = [line[5:].strip() for line in lines if line.startswith(b"data:")]
+            done = b"[DONE]" in events
+            yield events[: events.index(b"[DONE]")] if done else events
+            if done:
+                return
 
     async def _send(self, url: str, body: bytes) -> aiohttp.ClientResponse:
         # An endpoint may drop a kept connection just when it is used again; only then is the request sent twice.
@@ -179,35 +232,19 @@ async def _whole(answer: aiohttp.ClientResponse) -> bytes:
     return b"".join(parts)
 
 
-async def _events(content: aiohttp.StreamReader) -> AsyncGenerator[list[bytes]]:
-    """The data of server-sent events, one line each, as this API sends them: of all that came together."""
-    rest = b""
-    timeout = FIRST
-    while True:
-        async with asyncio.timeout(timeout):
-            part = await content.readany()
-        if not part:
-            return
-        timeout = NEXT
-        *lines, rest = (rest + part).split(b"\n")
-        if len(rest) > MOST_EVENT:
-            raise EndpointFailed(reason="an event of its answer is too large")
-        yield [line[5:].strip() for line in lines if line.startswith(b"data:")]
-
-
 def _chunk(data: bytes, *, more: bool) -> Chunk:
     try:
         found = _decode(data)
         if found.error is not None:
             raise EndpointFailed(reason=found.error.message)
-        first = _first(found.choices)
+        choices = _choices(found.choices)
+        first = _first(choices)
     except msgspec.DecodeError as error:
         raise EndpointFailed(reason=f"what it sent is no piece of a completion: {error}") from error
-    if first is None:
-        return Chunk(data, found.choices, "", None, found.usage, more)
-    text = first.delta.content or "" if first.delta else ""
-    return Chunk(data, found.choices, text, first.finish_reason, found.usage, more)
+    says = any(each.finish_reason or (each.delta and each.delta.says) for each in choices)
+    text = first.delta.content or "" if first and first.delta else ""
+    return Chunk(data, found.choices, text, first.finish_reason if first else None, found.usage, bool(says), more)
 
 
-def _first(choices: msgspec.Raw) -> _Choice | None:
-    return next((choice for choice in _choices(choices) if choice.index == 0), None)
+def _first(choices: Sequence[_Choice]) -> _Choice | None:
+    return next((choice for choice in choices if choice.index == 0), None)

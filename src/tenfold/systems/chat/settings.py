@@ -18,6 +18,8 @@ class ChatSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     stop_patience: Natural = 5
     #: Bytes of all files that an account has attached.
     file_bytes: Positive = 1024**3
+    #: Whether what goes through the OpenAI API is moderated too.
+    moderate_api: bool = True
     #: Whether models are told [EMAIL 1] instead of an address, and so on.
     redact_pii: bool = True
     #: Seconds that the answer of a deterministic request is kept for who asks the same.

@@ -1,7 +1,7 @@
 """The front door of chat."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from tenfold.platform.runtime import Runtime
 from tenfold.platform.system import System
@@ -24,14 +24,15 @@ from tenfold.systems.chat.settings import ChatSettings
 async def start(runtime: Runtime) -> AsyncIterator[Chat]:
     settings = runtime.settings.of(ChatSettings)
     ledger = Ledger(runtime.db, runtime.settings, settings)
-    answering = Answering(runtime, settings, ledger)
-    await answering.open()
-    async with open_sandbox(settings) as sandbox:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(ledger.close)
+        answering = Answering(runtime, settings, ledger)
+        await answering.open()
+        stack.push_async_callback(answering.close)
+        sandbox = await stack.enter_async_context(open_sandbox(settings))
         reader = Reader(settings)
+        stack.callback(reader.close)
         yield Chat(runtime, settings, ledger, answering, sandbox, reader)
-        reader.close()
-    await answering.close()
-    await ledger.close()
 
 
 system: System[Chat] = System(

@@ -25,8 +25,8 @@ log = structlog.get_logger(__name__)
 SHOWN_EVERY, NOTED_EVERY = 0.04, 1.0
 #: Seconds without a note after which an answer's process is dead, and after which stopping it doesn't wait for that.
 SILENCE, QUIET = 15.0, 4.0
-#: Characters of a live event, and of an answer between two looks of moderation.
-PIECE, LOOK = 4000, 240
+#: Characters of a live event.
+PIECE = 4000
 INTERRUPTED = "The process that was writing this answer has ended. Ask again."
 
 
@@ -220,7 +220,7 @@ class Answering:
                     writing.text += step.text
                     writing.pieces += 1
                     writing.grown.set()
-                if len(writing.text) - looked >= LOOK:
+                if len(writing.text) - looked >= safety.LOOK:
                     looked = len(writing.text)
                     if await self._look(writing):
                         return
@@ -229,7 +229,7 @@ class Answering:
         """Whether the end of an answer may not be shown. If so all of it is taken back, and kept for review."""
         if writing.answer.flagged or not writing.text:
             return False
-        judged = await safety.judge(writing.text[-4 * LOOK :])
+        judged = await safety.judge(writing.text[-4 * safety.LOOK :])
         if judged.flagged:
             said = writing.text
             writing.refuse()

@@ -11,11 +11,12 @@ import structlog
 
 from tenfold.platform.errors import Invalid, Unavailable
 from tenfold.platform.identity import Principal
-from tenfold.platform.inference import Chunk, Completion, Queued, Usage
+from tenfold.platform.inference import Chunk, Queued, Usage
 from tenfold.platform.limits import Limit
+from tenfold.systems.chat.actions import safety
 from tenfold.systems.chat.actions.context import Chat
 from tenfold.systems.chat.errors import ModelNotFound
-from tenfold.systems.chat.rules import moderation, routing
+from tenfold.systems.chat.rules import routing
 from tenfold.systems.chat.rules.moderation import Moderation
 
 log = structlog.get_logger(__name__)
@@ -31,7 +32,8 @@ AUTO = "auto"
 TIERS = ("fast", "smart", "code")
 #: Characters of an answer that is kept for who asks the same.
 MOST_KEPT = 65_536
-REFUSAL = "I can't help with that request."
+#: Characters of a question by which a tier is chosen.
+MOST_ROUTED = 8000
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,15 +86,18 @@ async def complete(chat: Chat, asked: Asked, principal: Principal) -> Answered:
     answered = Answered(
         id=chat.runtime.ids.next(), created=int(time()), model=tier, choices=msgspec.Raw(b"[]"), usage=Usage()
     )
-    if _flagged(asked):
-        return new(answered, choices=_choices(REFUSAL, "content_filter"))
+    if await _flagged(chat, account_id, answered.id, "question", _question(asked)):
+        return new(answered, choices=_choices(safety.REFUSAL, "content_filter"))
     key = _key(chat, asked, tier)
     if key is not None and (kept := await _recall(chat, key)) is not None:
         return new(answered, choices=_choices(kept.text, kept.finish), usage=kept.usage, cached=True)
     completion = await chat.runtime.inference.complete(
         tier, _body(chat, asked), caller=f"account/{account_id}", sticky=_sticky(asked, account_id)
     )
-    await _note(chat, account_id, tier, completion.usage, key, completion)
+    chat.ledger.add(account_id, tier, completion.usage)
+    if await _flagged(chat, account_id, answered.id, "answer", completion.text):
+        return new(answered, choices=_choices(safety.REFUSAL, "content_filter"), usage=completion.usage)
+    await _keep(chat, key, Kept(completion.text, completion.finish or "", completion.usage))
     return new(answered, choices=completion.choices, usage=completion.usage)
 
 
@@ -102,26 +107,38 @@ async def stream(chat: Chat, asked: Asked, principal: Principal) -> AsyncGenerat
     number, created = chat.runtime.ids.next(), int(time())
     key = _key(chat, asked, tier)
     kept = None
-    if _flagged(asked):
-        kept = Kept(REFUSAL, "content_filter", Usage())
+    if await _flagged(chat, account_id, number, "question", _question(asked)):
+        kept = _REFUSED
     elif key is not None:
         kept = await _recall(chat, key)
     if kept is not None:
-        yield Piece(number, created, tier, _told(kept))
-        yield Piece(number, created, tier, Chunk(b"", msgspec.Raw(b"[]"), "", None, kept.usage))
+        for chunk in _told(kept):
+            yield Piece(number, created, tier, chunk)
         return
-    texts: list[str] = []
-    finish, usage = "stop", Usage()
+    text, looked, pieces = "", 0, 0
+    finish, usage = "", None
     caller, sticky = f"account/{account_id}", _sticky(asked, account_id)
-    async with chat.runtime.inference.stream(tier, _body(chat, asked), caller=caller, sticky=sticky) as steps:
-        async for step in steps:
-            if isinstance(step, Queued):
-                continue
-            texts.append(step.text)
-            finish, usage = step.finish or finish, step.usage or usage
-            yield Piece(number, created, tier, step)
-    whole = Completion(b"", msgspec.Raw(b"[]"), "".join(texts), finish, usage)
-    await _note(chat, account_id, tier, usage, key, whole)
+    try:
+        async with chat.runtime.inference.stream(tier, _body(chat, asked), caller=caller, sticky=sticky) as steps:
+            async for step in steps:
+                if isinstance(step, Queued):
+                    continue
+                text += step.text
+                pieces += step.says
+                finish, usage = step.finish or finish, step.usage or usage
+                if step.finish or len(text) - looked >= safety.LOOK:
+                    looked = len(text)
+                    if await _flagged(chat, account_id, number, "answer", text[-4 * safety.LOOK :]):
+                        yield Piece(number, created, tier, _chunk([_CUT]))
+                        return
+                yield Piece(number, created, tier, step)
+    finally:  # whoever leaves early has used the model all the same
+        if usage is None and pieces:
+            asked_tokens = sum(len(_text(each)) for each in asked.messages) // 4
+            usage = Usage(prompt_tokens=asked_tokens, completion_tokens=pieces, total_tokens=asked_tokens + pieces)
+        if usage is not None:
+            chat.ledger.add(account_id, tier, usage)
+    await _keep(chat, key, Kept(text, finish, usage or Usage()))
 
 
 async def embed(
@@ -147,7 +164,7 @@ async def judge(chat: Chat, texts: Sequence[str], principal: Principal) -> list[
     """What moderation says of texts."""
     principal.require("chat")
     await chat.runtime.limits.take(EMBED, principal, cost=len(texts))
-    return [moderation.moderate(text) for text in texts]
+    return [await safety.judge(text) for text in texts]
 
 
 async def _admit(chat: Chat, asked: Asked, principal: Principal) -> tuple[int, str]:
@@ -160,7 +177,7 @@ async def _admit(chat: Chat, asked: Asked, principal: Principal) -> tuple[int, s
             raise ModelNotFound(model=asked.model[:100])
         return account_id, asked.model
     before = sum(len(_text(each)) for each in asked.messages[:-1])
-    complexity = routing.complexity(_text(asked.messages[-1]), before // 4)
+    complexity = routing.complexity(_text(asked.messages[-1])[:MOST_ROUTED], before // 4)
     return account_id, "fast" if complexity < routing.THRESHOLD else "smart"
 
 
@@ -169,9 +186,21 @@ def _body(chat: Chat, asked: Asked) -> dict[str, object]:
     return {"messages": asked.messages, "max_tokens": most, **asked.options}
 
 
-def _flagged(asked: Asked) -> bool:
+def _question(asked: Asked) -> str:
+    """What the last message of a person says."""
     last = next((each for each in reversed(asked.messages) if each["role"] == "user"), None)
-    return last is not None and moderation.moderate(_text(last)).flagged
+    return "" if last is None else _text(last)
+
+
+async def _flagged(chat: Chat, account_id: int, number: int, side: str, text: str) -> bool:
+    """Whether a text may not be passed on; then it is kept for review."""
+    if not chat.settings.moderate_api or not text:
+        return False
+    judged = await safety.judge(text)
+    if judged.flagged:
+        async with chat.runtime.db.transaction() as tx:
+            await safety.note_flagged(tx, account_id, number, side, judged, text)
+    return judged.flagged
 
 
 def _text(message: Mapping[str, Any]) -> str:
@@ -204,13 +233,12 @@ async def _recall(chat: Chat, key: str) -> Kept | None:
     return None if kept is None else msgspec.msgpack.decode(kept, type=Kept)
 
 
-async def _note(chat: Chat, account_id: int, tier: str, usage: Usage, key: str | None, answer: Completion) -> None:
-    chat.ledger.add(account_id, tier, usage)
+async def _keep(chat: Chat, key: str | None, answer: Kept) -> None:
     if key is None or answer.finish not in ("stop", "length") or len(answer.text) > MOST_KEPT:
         return
-    kept = msgspec.msgpack.encode(Kept(answer.text, answer.finish, usage))
+    packed = msgspec.msgpack.encode(answer)
     try:
-        await chat.runtime.hot.set_many([(key, kept, chat.settings.answer_cache_seconds * 1000)])
+        await chat.runtime.hot.set_many([(key, packed, chat.settings.answer_cache_seconds * 1000)])
     except Unavailable:
         log.info("answer_not_kept")
 
@@ -221,7 +249,16 @@ def _choices(text: str, finish: str) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode([choice]))
 
 
-def _told(kept: Kept) -> Chunk:
+#: Ends an answer that may not go on.
+_CUT: dict[str, Any] = {"index": 0, "delta": {}, "finish_reason": "content_filter"}
+_REFUSED = Kept(safety.REFUSAL, "content_filter", Usage())
+
+
+def _told(kept: Kept) -> list[Chunk]:
+    """An answer that is known, in the pieces of a stream."""
     delta = {"role": "assistant", "content": kept.text}
-    choices = msgspec.json.encode([{"index": 0, "delta": delta, "finish_reason": kept.finish}])
-    return Chunk(b"", msgspec.Raw(choices), kept.text, kept.finish, None)
+    return [_chunk([{"index": 0, "delta": delta, "finish_reason": kept.finish}]), _chunk([], kept.usage)]
+
+
+def _chunk(choices: list[dict[str, Any]], usage: Usage | None = None) -> Chunk:
+    return Chunk(b"", msgspec.Raw(msgspec.json.encode(choices)), "", None, usage, says=bool(choices))

@@ -15,6 +15,8 @@ log = structlog.get_logger(__name__)
 REFUSAL = "I can't help with that request."
 #: Characters that are looked at here; a longer text would keep this process from answering others.
 SHORT = 2000
+#: Characters of an answer between two looks at it.
+LOOK = 240
 
 
 async def judge(text: str) -> Moderation:

@@ -1,9 +1,8 @@
 """What the models are doing."""
 
-import msgspec
-
 from tenfold.platform.errors import NotFound
 from tenfold.platform.models import MANIFEST, Models
+from tenfold.platform.supervisor import read_progress
 from tenfold.systems.chat.actions.context import Chat
 from tenfold.systems.chat.types import ReplicaLoad, TierState, TierStates
 
@@ -11,21 +10,11 @@ from tenfold.systems.chat.types import ReplicaLoad, TierState, TierStates
 NAMES = ("fast", "smart")
 
 
-class _Pulled(msgspec.Struct):
-    done: int = 0
-    size: int = 0
-    state: str = ""
-
-
 def read_states(chat: Chat) -> TierStates:
     """The tiers that answer questions, and how far their models are."""
     settings = chat.runtime.settings
     models = Models(settings.models_directory)
-    try:
-        raw = (settings.models_directory / "progress.json").read_bytes()
-        pulled = msgspec.json.decode(raw, type=dict[str, _Pulled])
-    except (OSError, msgspec.DecodeError):
-        pulled = {}
+    pulled = read_progress(settings)
     states: list[TierState] = []
     for name in NAMES:
         tier = settings.tier(name)

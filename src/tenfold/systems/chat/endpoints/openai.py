@@ -15,7 +15,7 @@ from litestar.response import Stream
 from tenfold.platform.errors import TenfoldError
 from tenfold.platform.http import event_stream, invalid
 from tenfold.platform.identity import Principal
-from tenfold.platform.inference import Chunk, InferenceFailed
+from tenfold.platform.inference import Chunk
 from tenfold.systems.chat.actions import completions
 from tenfold.systems.chat.actions.completions import Asked
 from tenfold.systems.chat.actions.context import Chat
@@ -155,7 +155,7 @@ async def _events(
                 yield ready
                 ready = b""
             piece = await anext(pieces, None)
-    except InferenceFailed as error:  # too late for a status
+    except TenfoldError as error:  # too late for a status
         ready += b"data: " + _encode(wire.Complaint(_reason(error))) + b"\n\n"
     finally:
         await pieces.aclose()
