@@ -133,11 +133,12 @@ class _Staged:
         self._file.close()
         target = root / key
         for left in reversed(range(TRIES)):
-            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
+                # mkdir says that it exists, too, when it went between making it and looking at it.
+                target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._path.rename(target)
                 break
-            except FileNotFoundError as error:
+            except (FileNotFoundError, FileExistsError) as error:
                 if not left:
                     raise OSError("its folder goes away again and again") from error
         for folder in target.parents:
