@@ -54,6 +54,8 @@ class Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     slots: Annotated[int, Meta(ge=1)] = 16
     #: Whether the model takes images.
     sees: bool = False
+    #: Whether it holds its model to `tool_choice`. Where it doesn't, as llama.cpp, a schema does.
+    holds_to_tools: bool = True
 
 
 class Tier(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

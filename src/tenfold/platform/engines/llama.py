@@ -58,7 +58,13 @@ class Llama(Engine):
     @property
     def endpoint(self) -> Endpoint:
         """The same for a tier. Known after the first start, or when a port is reserved."""
-        return Endpoint(url=f"{self.url}/v1", model=self._serves, key=Secret(self._password), slots=self._slots)
+        return Endpoint(
+            url=f"{self.url}/v1",
+            model=self._serves,
+            key=Secret(self._password),
+            slots=self._slots,
+            holds_to_tools=False,
+        )
 
     @property
     def binary(self) -> Path:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from time import monotonic
 
 import aiohttp
@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from tenfold.platform.errors import TenfoldError
+from tenfold.platform.inference import tools
 from tenfold.platform.inference.slots import Seat
 from tenfold.platform.inference.types import Chunk, Completion, InferenceRefused, ReplicaState, Usage
 from tenfold.platform.settings import Endpoint
@@ -118,9 +119,14 @@ class Replica:
 
         Leaving the iterator closes the connection, which ends the work of the endpoint.
         """
-        asked = {**body, "model": self.model, "stream": True, "stream_options": {"include_usage": True}}
+        pieces = self._pieces({**body, "stream": True, "stream_options": {"include_usage": True}})
+        async with aclosing(_calling(pieces, tools.offered(body)) if body.get("tools") else pieces) as pieces:
+            async for chunk in pieces:
+                yield chunk
+
+    async def _pieces(self, body: Mapping[str, object]) -> AsyncGenerator[Chunk]:
         ended = False
-        async with self._post("/chat/completions", _encode(asked), FIRST) as answer:
+        async with self._post("/chat/completions", self._asked(body), FIRST) as answer:
             async for events in self._events(answer.content):
                 last = len(events) - 1
                 for at, data in enumerate(events):
@@ -130,9 +136,14 @@ class Replica:
         if not ended:
             raise EndpointFailed(reason="the connection ended in the middle of an answer")
 
+    def _asked(self, body: Mapping[str, object]) -> bytes:
+        if not self.endpoint.holds_to_tools and body.get("tool_choice") is not None:
+            body = tools.forced(body)
+        return _encode({**body, "model": self.model})
+
     async def complete(self, body: Mapping[str, object]) -> Completion:
         """A whole answer. Raises EndpointFailed, InferenceRefused."""
-        async with self._post("/chat/completions", _encode({**body, "model": self.model}), WHOLE) as answer:
+        async with self._post("/chat/completions", self._asked(body), WHOLE) as answer:
             raw = await _whole(answer)
         try:
             found = _decode(raw)
@@ -142,7 +153,12 @@ class Replica:
         except msgspec.DecodeError as error:
             raise EndpointFailed(reason=f"what it sent is no completion: {error}") from error
         text = first.message.content or "" if first and first.message else ""
-        return Completion(raw, found.choices, text, first.finish_reason if first else None, found.usage or Usage())
+        finish, choices = first.finish_reason if first else None, found.choices
+        if body.get("tools") and first and first.message and not first.message.tool_calls:
+            text, calls = tools.read(text, tools.offered(body))
+            if calls:
+                finish, choices = "tool_calls", _message(text, calls)
+        return Completion(raw, choices, text, finish, found.usage or Usage())
 
     async def ask(self, path: str, body: Mapping[str, object]) -> bytes:
         """Any other request of the API, below its address or with a leading slash beside it."""
@@ -244,6 +260,38 @@ def _chunk(data: bytes, *, more: bool) -> Chunk:
     says = any(each.finish_reason or (each.delta and each.delta.says) for each in choices)
     text = first.delta.content or "" if first and first.delta else ""
     return Chunk(data, found.choices, text, first.finish_reason if first else None, found.usage, bool(says), more)
+
+
+async def _calling(pieces: AsyncGenerator[Chunk], names: Sequence[str]) -> AsyncGenerator[Chunk]:
+    """The same pieces, with calls where the text has some."""
+    reader = tools.Reader(names)
+    async with aclosing(pieces):
+        async for chunk in pieces:
+            if not chunk.text and chunk.finish is None:
+                yield chunk
+                continue
+            shown = reader.take(chunk.text)
+            if chunk.finish is None:
+                if shown:
+                    yield chunk if shown == chunk.text else _delta({"content": shown}, shown)
+                continue
+            rest, calls = reader.end()
+            if shown + rest:
+                yield _delta({"content": shown + rest}, shown + rest)
+            if calls:
+                yield _delta({"tool_calls": [call.encoded(index) for index, call in enumerate(calls)]})
+            yield _delta({}, finish="tool_calls" if calls else chunk.finish, usage=chunk.usage)
+
+
+def _delta(delta: dict[str, object], text: str = "", finish: str | None = None, usage: Usage | None = None) -> Chunk:
+    choices = _encode([{"index": 0, "delta": delta, "finish_reason": finish}])
+    return Chunk(b"", msgspec.Raw(choices), text, finish, usage, says=True)
+
+
+def _message(text: str, calls: Sequence[tools.Call]) -> msgspec.Raw:
+    called = [call.encoded() for call in calls]
+    message = {"role": "assistant", "content": text or None, "refusal": None, "tool_calls": called}
+    return msgspec.Raw(_encode([{"index": 0, "message": message, "logprobs": None, "finish_reason": "tool_calls"}]))
 
 
 def _first(choices: Sequence[_Choice]) -> _Choice | None:
