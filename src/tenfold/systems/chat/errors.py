@@ -47,3 +47,7 @@ class QuestionTooLong(errors.TenfoldError):
 
 class ThreadFull(errors.Conflict):
     """This conversation has {most} messages, and takes no more. Begin a new one."""
+
+
+class KeyReused(errors.Invalid):
+    """This Idempotency-Key has come with another question. Give each question a key of its own."""

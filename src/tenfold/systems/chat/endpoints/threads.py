@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from litestar import Controller, Request, delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
 from litestar.response import Stream
 from msgspec import Meta
 
@@ -104,9 +104,12 @@ class ThreadEndpoints(Controller):
         data: JSONBody[Ask],
         chat: NamedDependency[Chat],
         principal: NamedDependency[Principal],
+        idempotency_key: Annotated[
+            str | None, HeaderParameter(name="Idempotency-Key", min_length=1, max_length=200)
+        ] = None,
     ) -> Exchange:
-        """Ask; the answer is written behind the request, and told by its stream."""
-        exchange = await threads.ask(chat, _thread_id(thread_id), data, principal)
+        """Ask; the answer is written behind the request, and told by its stream. The same key, for a day, asks once."""
+        exchange = await threads.ask(chat, _thread_id(thread_id), data, principal, idempotency_key=idempotency_key)
         locate(request, [exchange.question])
         return exchange
 

@@ -60,6 +60,20 @@ CREATE INDEX message_thread ON chat.message (account_id, thread_id, id);
 CREATE INDEX message_words ON chat.message USING gin (words);
 CREATE INDEX message_open ON chat.message (account_id) WHERE status IN ('queued', 'streaming');
 
+-- A key that a client gave to a question, so that sending it twice asks once.
+-- distribute: chat.idempotency by account_id
+CREATE TABLE chat.idempotency (
+    account_id bigint NOT NULL,
+    thread_id bigint NOT NULL,
+    key text NOT NULL,
+    question_id bigint NOT NULL,
+    answer_id bigint NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (account_id, thread_id, key),
+    FOREIGN KEY (account_id, thread_id) REFERENCES chat.thread (account_id, id) ON DELETE CASCADE
+);
+CREATE INDEX idempotency_age ON chat.idempotency (created_at);
+
 -- What was said on a path up to a message, in short.
 -- distribute: chat.summary by account_id
 CREATE TABLE chat.summary (

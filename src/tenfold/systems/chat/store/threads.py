@@ -3,12 +3,21 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+import msgspec
+
 from tenfold.platform.db import Tx
 from tenfold.systems.chat.types import Message, Thread
 
 _THREAD = "id::text, title, model, created_at, updated_at, head_id::text"
 _MESSAGE = """id::text, thread_id::text, parent_id::text, role, text, status, model, tokens_in, tokens_out, error,
               flagged, created_at"""
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A question and its answer, by the key that a client gave them."""
+
+    question_id: int
+    answer_id: int
 
 
 async def insert_thread(tx: Tx, account_id: int, id: int, title: str, model: str, *, named: bool) -> Thread:
@@ -86,6 +95,25 @@ async def insert_message(tx: Tx, account_id: int, message: Message, file_ids: Se
 async def find_message(tx: Tx, account_id: int, id: int) -> Message | None:
     sql = f"SELECT {_MESSAGE} FROM chat.message WHERE account_id = $1 AND id = $2"  # noqa: S608
     return await tx.find(Message, sql, account_id, id)
+
+
+async def find_asked(tx: Tx, account_id: int, thread_id: int, key: str) -> Asked | None:
+    """What a client has asked with a key, if it has."""
+    sql = """SELECT question_id, answer_id FROM chat.idempotency
+             WHERE account_id = $1 AND thread_id = $2 AND key = $3"""
+    return await tx.find(Asked, sql, account_id, thread_id, key)
+
+
+async def insert_asked(tx: Tx, account_id: int, thread_id: int, key: str, asked: Asked) -> None:
+    """Note the key that a client gave to a question."""
+    sql = """INSERT INTO chat.idempotency (account_id, thread_id, key, question_id, answer_id)
+             VALUES ($1, $2, $3, $4, $5)"""
+    await tx.execute(sql, account_id, thread_id, key, asked.question_id, asked.answer_id)
+
+
+async def delete_old_asked(tx: Tx) -> int:
+    """Forget keys that no client will send again. How many."""
+    return await tx.execute("DELETE FROM chat.idempotency WHERE created_at < now() - interval '1 day'")
 
 
 async def list_messages(tx: Tx, account_id: int, thread_id: int, limit: int) -> list[Message]:
