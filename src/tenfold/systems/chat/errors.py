@@ -33,6 +33,10 @@ class FileEmpty(errors.Invalid):
     """There is nothing in this file."""
 
 
+class FileRefused(errors.Invalid):
+    """I can't help with what this file says. It wasn't kept; people will look at whether this was right."""
+
+
 class TooManyAnswers(errors.TenfoldError):
     """{most} answers are being written for you already. Wait for one of them, or stop it."""
 
