@@ -20,6 +20,16 @@ class Spent(msgspec.Struct):
     cost: int = 0
 
 
+class Hour(msgspec.Struct):
+    """What all accounts together were answered by a model in an hour."""
+
+    at: datetime
+    model: str
+    answers: int = 0
+    #: Read and written.
+    tokens: int = 0
+
+
 type Model = Literal["auto", "fast", "smart"]
 type Status = Literal["queued", "streaming", "complete", "stopped", "failed"]
 type Id = Annotated[str, Meta(pattern=r"^\d{1,19}$")]

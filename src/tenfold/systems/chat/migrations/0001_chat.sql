@@ -12,6 +12,17 @@ CREATE TABLE chat.usage (
     PRIMARY KEY (account_id, day, model)
 );
 
+-- What all accounts together were answered in an hour (UTC), so that nobody adds up the ledger to say so.
+-- distribute: chat.hourly by at
+CREATE TABLE chat.hourly (
+    at timestamptz NOT NULL,
+    model text NOT NULL,
+    answers bigint NOT NULL,
+    -- Read and written; also by what isn't an answer, as a title.
+    tokens bigint NOT NULL,
+    PRIMARY KEY (at, model)
+);
+
 -- distribute: chat.thread by account_id
 CREATE TABLE chat.thread (
     account_id bigint NOT NULL,
