@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from tenfold.platform.runtime import Runtime
-from tenfold.platform.system import Figure, System
+from tenfold.platform.system import Figure, Reviews, System
 from tenfold.systems.chat import jobs
+from tenfold.systems.chat.actions import reviewing
 from tenfold.systems.chat.actions.answering import Answering
 from tenfold.systems.chat.actions.context import Chat
 from tenfold.systems.chat.actions.figures import read_day
@@ -60,6 +61,7 @@ system: System[Chat] = System(
     tiers=frozenset({"fast", "smart", "embed"}),
     provide=lambda chat: {"chat": chat},
     demo=demo,
+    reviews=Reviews(list=reviewing.list_held, close=reviewing.close),
     figures=figures,
     capacity=capacity,
 )

@@ -108,6 +108,17 @@ class Said(msgspec.Struct, frozen=True):
     depth: int
 
 
+class Flagged(msgspec.Struct, frozen=True):
+    """What moderation has flagged, without what identifies somebody."""
+
+    id: int
+    side: str
+    #: By category.
+    scores: dict[str, float]
+    text: str
+    created_at: datetime
+
+
 class Threads(msgspec.Struct):
     items: list[Thread]
     next: str | None

@@ -117,7 +117,7 @@ CREATE TABLE chat.turn (
 -- distribute: chat.flagged by account_id
 CREATE TABLE chat.flagged (
     account_id bigint NOT NULL,
-    -- Of the message.
+    -- Of the message, or of the file.
     id bigint NOT NULL,
     side text NOT NULL,
     -- Categories and their scores.
@@ -125,8 +125,11 @@ CREATE TABLE chat.flagged (
     -- Without what identifies somebody.
     text text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
+    -- When somebody has looked at it.
+    reviewed_at timestamptz,
     PRIMARY KEY (account_id, id)
 );
+CREATE INDEX flagged_waiting ON chat.flagged (id DESC) WHERE reviewed_at IS NULL;
 
 -- What was attached to questions; the bytes are objects.
 -- distribute: chat.file by account_id

@@ -1,6 +1,6 @@
 """SQL of conversations and their messages. Every statement carries the account, whose they are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -195,9 +195,3 @@ async def fail_silent(tx: Tx, seconds: float, error: str) -> int:
     sql = """UPDATE chat.message SET status = 'failed', error = $2, beat_at = NULL
              WHERE status IN ('queued', 'streaming') AND beat_at < now() - make_interval(secs => $1)"""
     return await tx.execute(sql, seconds, error)
-
-
-async def insert_flagged(tx: Tx, account_id: int, id: int, side: str, scores: Mapping[str, float], text: str) -> None:
-    sql = """INSERT INTO chat.flagged (account_id, id, side, scores, text) VALUES ($1, $2, $3, $4::jsonb, $5)
-             ON CONFLICT (account_id, id) DO NOTHING"""
-    await tx.execute(sql, account_id, id, side, dict(scores), text)
