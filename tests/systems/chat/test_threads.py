@@ -160,6 +160,8 @@ async def test_conversations_are_listed_found_changed_and_deleted(alice: httpx.A
     for odd in ("it's:*", "a' | 'b", "x\\", "(", "!owl", "\0", "zebra & <->"):
         strange = await alice.get("/chat/api/threads", params={"q": odd})
         assert strange.status_code == 200, odd
+    for wrong in ({"limit": "-1"}, {"limit": "0"}, {"limit": "101"}, {"q": "x" * 201}, {"cursor": "1" * 65}):
+        assert (await alice.get("/chat/api/threads", params=wrong)).status_code == 422, wrong
     changed = await alice.patch(f"/chat/api/threads/{ids[1]}", json={"title": "Vixens", "model": "smart"})
     assert (changed.json()["title"], changed.json()["model"]) == ("Vixens", "smart")
     assert (await alice.delete(f"/chat/api/threads/{ids[0]}")).status_code == 204

@@ -4,9 +4,8 @@ from typing import Annotated, Any
 
 from litestar import Controller, Request, delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
+from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 from litestar.response import Stream
-from msgspec import Meta
 
 from tenfold.platform.http import event_stream
 from tenfold.platform.identity import Principal
@@ -56,9 +55,9 @@ class ThreadEndpoints(Controller):
         self,
         chat: NamedDependency[Chat],
         principal: NamedDependency[Principal],
-        q: FromQuery[Annotated[str, Meta(max_length=200)]] = "",
-        cursor: FromQuery[Annotated[str, Meta(max_length=64)] | None] = None,
-        limit: FromQuery[Annotated[int, Meta(ge=1, le=100)]] = 50,
+        q: Annotated[str, QueryParameter(max_length=200)] = "",
+        cursor: Annotated[str | None, QueryParameter(max_length=64)] = None,
+        limit: Annotated[int, QueryParameter(ge=1, le=100)] = 50,
     ) -> Threads:
         return await threads.list_threads(chat, principal, q, cursor, limit)
 
