@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
 from importlib import resources
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ from litestar.response import Stream
 from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, ExceptionHandlersMap, Receive, Scope, Send
 
-from tenfold.platform.errors import BadRequest, Invalid, TenfoldError
+from tenfold.platform.errors import BadRequest, Invalid, PayloadTooLarge, TenfoldError
 from tenfold.platform.identity import Principal
 from tenfold.platform.identity.errors import ApplicationRefused
 from tenfold.platform.runtime import Runtime
@@ -269,6 +269,45 @@ def event_stream(messages: AsyncIterator[bytes]) -> Stream:
     """Server-sent events, which nothing between us and the reader may keep back."""
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     return Stream(messages, media_type="text/event-stream", headers=headers)
+
+
+async def read_body(receive: Receive, most: int) -> bytes:
+    """The body of a request. Raises PayloadTooLarge, BadRequest when the sender leaves in the middle of it."""
+    parts: list[bytes] = []
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise BadRequest(reason="it ends in the middle")
+        parts.append(message["body"])
+        size, more = size + len(parts[-1]), message["more_body"]
+        if size > most:
+            raise PayloadTooLarge(limit=most)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+@asynccontextmanager
+async def attended(receive: Receive) -> AsyncIterator[None]:
+    """Answer for as long as the client is there: when it has gone, what happens in here is cancelled and left."""
+    answering = asyncio.current_task()
+    assert answering is not None
+    gone = False
+
+    async def watch() -> None:
+        nonlocal gone
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone = True
+        answering.cancel()
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not gone or answering.uncancel() > 0:
+            raise
+    finally:
+        watching.cancel()
 
 
 async def push(socket: WebSocket[Any, Any, Any], messages: AsyncIterator[str]) -> None:

@@ -130,8 +130,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     pull_models: bool = True
     #: Tiers of language models that replace built-in ones, by name.
     tiers: dict[str, Tier] = {}
-    #: Requests that may wait for a model, of one tier, and how many seconds each at most.
+    #: Requests that may wait for a model, of one tier and of one caller there, and how many seconds each at most.
     inference_queue: int = 500
+    inference_queue_each: int = 100
     inference_patience: float = 60.0
     #: How long events stay replayable, in seconds, and how much disk they may take, in bytes, a system.
     events_max_age: int = 3 * 24 * 3600

@@ -1,7 +1,7 @@
 """Asking a tier: a slot at a replica, the answer in pieces, another replica when one fails before it says anything."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from time import monotonic
 
@@ -14,7 +14,7 @@ from tenfold.platform.bus import Bus
 from tenfold.platform.errors import Unavailable
 from tenfold.platform.hot import Hot
 from tenfold.platform.inference.embedding import Embedder
-from tenfold.platform.inference.slots import Lease, Slots
+from tenfold.platform.inference.slots import Slots
 from tenfold.platform.inference.types import (
     Chunk,
     Completion,
@@ -175,7 +175,7 @@ class Inference:
         if not known or failed.issuperset(known):
             raise Unavailable(part=f"A model of the tier {tier}")
         lease = await self._slots.take(tier, [each.seat for each in fit()], caller, sticky)
-        stack.push_async_callback(self._free, lease, fit)
+        stack.callback(lambda: self._slots.free(lease, [each.seat for each in fit()]))
         shown = -1
         while not lease.granted.done():
             if lease.place != shown:
@@ -187,10 +187,6 @@ class Inference:
                 raise InferenceBusy(retry_after=10)
             await self._slots.wait(lease, [each.seat for each in fit()])
         yield known[lease.granted.result()]
-
-    async def _free(self, lease: Lease, fit: Callable[[], list[Replica]]) -> None:
-        # What frees a slot isn't cancelled with who has used it.
-        await asyncio.shield(self._slots.free(lease, [each.seat for each in fit()]))
 
     def _take_out(self, replica: Replica, failed: set[str], error: EndpointFailed) -> None:
         """Ask elsewhere, and let the next look decide when this one is back. Raises InferenceFailed: nobody is left."""
@@ -242,7 +238,7 @@ async def open_inference(settings: Settings, hot: Hot, bus: Bus) -> AsyncIterato
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=20)
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, timeout=timeout))
-        slots = Slots(hot, bus, most=settings.inference_queue)
+        slots = Slots(hot, bus, most=settings.inference_queue, each=settings.inference_queue_each)
         await slots.open()
         stack.push_async_callback(slots.close)
         inference = Inference(settings, slots, session)

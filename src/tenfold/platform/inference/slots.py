@@ -11,6 +11,7 @@ otherwise requests go where the least is under way for the replica's weight.
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import batched
 from time import time_ns
 from typing import cast
@@ -29,14 +30,17 @@ log = structlog.get_logger(__name__)
 LIFE, BEAT = 15.0, 5.0
 #: Seconds between looks of those who wait: at their place, and whether word of a free slot was lost.
 LOOK = 1.0
+#: Requests that begin, and that end, in one call.
+TURN = 64
 #: Seconds that a conversation is expected back at its replica.
 STICKY = 3600
 
-# KEYS: load (replica -> requests), leases (by when they end), told (lease -> replica, process, sticky; who waits
-# has no replica), waiting (lease by its turn), clock (caller -> next turn; "" -> the turn that was served last).
+# KEYS: load (replica -> requests), leases (by when they end), told (lease -> replica, process, caller, sticky; who
+# waits has no replica), waiting (lease by its turn), clock (caller -> next turn; "" -> the turn that was served last),
+# crowd (caller -> how many wait).
 # ARGV: prefix of sticky keys, milliseconds of a lease, how many replicas; id, slots and weight of each; then the rest.
 _SHARED = f"""
-local load, leases, told, waiting, clock = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local load, leases, told, waiting, clock, crowd = unpack(KEYS)
 local call = redis.call
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -57,20 +61,28 @@ local function choose(sticky)
   return best
 end
 
-local function keep(id, replica, process, sticky)
-  call('HSET', told, id, replica .. '\\n' .. process .. '\\n' .. sticky)
+local function keep(id, replica, process, caller, sticky)
+  call('HSET', told, id, replica .. '\\n' .. process .. '\\n' .. caller .. '\\n' .. sticky)
   call('ZADD', leases, now + life, id)
   if replica ~= '' then call('HINCRBY', load, replica, 1) end
 end
 
-local function free(id)
+local function less(key, field)
+  if call('HINCRBY', key, field, -1) <= 0 then call('HDEL', key, field) end
+end
+
+local function told_of(id)
   local what = call('HGET', told, id)
-  if not what then return end
-  local replica = what:match('^[^\\n]*')
+  if what then return what:match('^([^\\n]*)\\n([^\\n]*)\\n([^\\n]*)\\n(.*)$') end
+end
+
+local function free(id)
+  local replica, _, caller = told_of(id)
+  if not replica then return end
   call('HDEL', told, id)
   call('ZREM', leases, id)
-  call('ZREM', waiting, id)
-  if replica ~= '' and call('HINCRBY', load, replica, -1) <= 0 then call('HDEL', load, replica) end
+  if call('ZREM', waiting, id) == 1 then less(crowd, caller) end
+  if replica ~= '' then less(load, replica) end
 end
 
 local function sweep()
@@ -86,45 +98,52 @@ local function grant(granted)
       return granted
     end
     local id = first[1]
-    local process, sticky = (call('HGET', told, id) or '\\n\\n'):match('^[^\\n]*\\n([^\\n]*)\\n(.*)$')
-    local replica = choose(sticky)
+    local _, process, caller, sticky = told_of(id)
+    local replica = choose(sticky or '')
     if not replica then return granted end
     call('ZREM', waiting, id)
-    call('HSET', clock, '', first[2])
-    keep(id, replica, process, sticky)
-    granted[#granted + 1] = id
-    granted[#granted + 1] = process
-    granted[#granted + 1] = replica
+    if process then  -- else Valkey has lost what it was told, and whoever waits begins anew
+      less(crowd, caller)
+      call('HSET', clock, '', first[2])
+      keep(id, replica, process, caller, sticky)
+      granted[#granted + 1] = id
+      granted[#granted + 1] = process
+      granted[#granted + 1] = replica
+    end
   end
 end
 """
-# Rest: lease, process, caller, sticky, how many may wait. The replica or "", and the place; -1: the queue is full.
-_TAKE = Script(
+# Rest: how many may wait, and how many of one caller; how many leases end, and these; then lease, process, caller and
+# sticky of each that begins. For each of these the replica or "", and the place (-1: too many wait); then what others
+# get.
+_TURN = Script(
     _SHARED
     + """
-local id, process, caller, sticky, most = ARGV[rest], ARGV[rest + 1], ARGV[rest + 2], ARGV[rest + 3], ARGV[rest + 4]
+local most, each, ended = tonumber(ARGV[rest]), tonumber(ARGV[rest + 1]), tonumber(ARGV[rest + 2])
+for at = rest + 3, rest + 2 + ended do free(ARGV[at]) end
 sweep()
-local queue = call('ZCARD', waiting)
-local replica = queue == 0 and choose(sticky)
-if replica then
-  keep(id, replica, process, sticky)
-  return {replica, 0}
+local granted, taken = grant({}), {}
+for at = rest + 3 + ended, #ARGV, 4 do
+  local id, process, caller, sticky = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  local queue = call('ZCARD', waiting)
+  local replica, place = queue == 0 and choose(sticky), 0
+  if replica then
+    keep(id, replica, process, caller, sticky)
+  elseif queue >= most or (tonumber(call('HGET', crowd, caller)) or 0) >= each then
+    place = -1
+  else
+    local turn = math.max(tonumber(call('HGET', clock, '')) or 0, tonumber(call('HGET', clock, caller)) or 0)
+    call('HSET', clock, caller, turn + 1)
+    call('ZADD', waiting, turn, id)
+    call('HINCRBY', crowd, caller, 1)
+    keep(id, '', process, caller, sticky)
+    place = call('ZRANK', waiting, id) + 1
+  end
+  taken[#taken + 1] = replica or ''
+  taken[#taken + 1] = place
 end
-if queue >= tonumber(most) then return {'', -1} end
-local turn = math.max(tonumber(call('HGET', clock, '')) or 0, tonumber(call('HGET', clock, caller)) or 0)
-call('HSET', clock, caller, turn + 1)
-call('ZADD', waiting, turn, id)
-keep(id, '', process, sticky)
-return {'', call('ZRANK', waiting, id) + 1}
-"""
-)
-# Rest: lease. What others get.
-_FREE = Script(
-    _SHARED
-    + """
-free(ARGV[rest])
-sweep()
-return grant({})
+for _, what in ipairs(granted) do taken[#taken + 1] = what end
+return taken
 """
 )
 # Rest: lease. Its replica or "", its place (-1: it is unknown), and what others get.
@@ -135,9 +154,9 @@ local id = ARGV[rest]
 call('ZADD', leases, 'XX', now + life, id)
 sweep()
 local granted = grant({'', 0})
-local what = call('HGET', told, id)
-granted[1] = what and what:match('^[^\\n]*') or ''
-granted[2] = what and ((call('ZRANK', waiting, id) or -1) + 1) or -1
+local replica = told_of(id)
+granted[1] = replica or ''
+granted[2] = replica and ((call('ZRANK', waiting, id) or -1) + 1) or -1
 return granted
 """
 )
@@ -174,15 +193,36 @@ class Lease:
         self.shared = True
 
 
+@dataclass(slots=True)
+class _Taking:
+    """Who wants a slot, and waits for the first answer."""
+
+    lease: Lease
+    caller: str
+    sticky: str
+    place: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+@dataclass(slots=True)
+class _Gathered:
+    takes: list[_Taking] = field(default_factory=list)
+    #: Leases.
+    ends: list[str] = field(default_factory=list)
+
+
 class Slots:
     """The queue of every tier, for one process."""
 
-    def __init__(self, hot: Hot, bus: Bus, *, most: int) -> None:
+    def __init__(self, hot: Hot, bus: Bus, *, most: int, each: int) -> None:
+        """At most `most` requests wait, of which `each` are of one caller."""
         self._hot = hot
         self._bus = bus
-        self._most = str(most)
+        self._bounds = str(most), str(each)
         self._process = bus.new_id()
         self._leases: dict[str, Lease] = {}
+        #: What goes to Valkey next, and the calls under way, by tier and seats.
+        self._gathered: dict[tuple[object, ...], _Gathered] = {}
+        self._turns: dict[tuple[object, ...], asyncio.Task[None]] = {}
 
     @property
     def subject(self) -> str:
@@ -195,6 +235,7 @@ class Slots:
 
     async def close(self) -> None:
         self._beat.cancel()
+        await self.settle()
         await self._stop()
 
     async def take(self, tier: str, seats: Sequence[Seat], caller: str, sticky: str) -> Lease:
@@ -204,9 +245,10 @@ class Slots:
         """
         lease = Lease(tier, f"{time_ns():x}.{self._bus.new_id()}")
         self._leases[lease.id] = lease
-        rest = [lease.id, self._process, caller.replace("\n", " "), sticky.replace("\n", " "), self._most]
+        taking = _Taking(lease, caller.replace("\n", " "), sticky.replace("\n", " "))
+        self._gather(tier, seats).takes.append(taking)
         try:
-            replica, place = await self._run(_TAKE, tier, seats, rest)
+            await taking.place
         except Unavailable:
             self._leases.pop(lease.id)
             lease.shared = False
@@ -215,15 +257,12 @@ class Slots:
             lease.granted.set_result(min(seats, key=lambda seat: self._here(seat.id) / seat.weight).id)
             self._leases[lease.id] = lease
             return lease
-        except BaseException:
-            self._leases.pop(lease.id)
+        except asyncio.CancelledError:
+            self.free(lease, seats)
             raise
-        lease.place = int(place)
         if lease.place < 0:
             self._leases.pop(lease.id)
             raise InferenceBusy(retry_after=10)
-        if replica:
-            self._grant(lease.id, replica.decode())
         return lease
 
     async def wait(self, lease: Lease, seats: Sequence[Seat]) -> str | None:
@@ -242,14 +281,56 @@ class Slots:
             lease.place = int(place)
         return lease.granted.result() if lease.granted.done() else None
 
-    async def free(self, lease: Lease, seats: Sequence[Seat]) -> None:
-        """Leave the replica, or the queue."""
-        if self._leases.pop(lease.id, None) is None or not lease.shared:
-            return
+    def free(self, lease: Lease, seats: Sequence[Seat]) -> None:
+        """Leave the replica, or the queue, in a moment."""
+        if self._leases.pop(lease.id, None) is not None and lease.shared:
+            self._gather(lease.tier, seats).ends.append(lease.id)
+
+    async def settle(self) -> None:
+        """Wait until all that began and ended is known to Valkey."""
+        while self._turns:
+            await asyncio.wait(list(self._turns.values()))
+
+    def _gather(self, tier: str, seats: Sequence[Seat]) -> "_Gathered":
+        """What goes with the next call. One is under way at a time: who comes meanwhile shares the next."""
+        key = (tier, *seats)
+        gathered = self._gathered.get(key)
+        if gathered is None:
+            gathered = self._gathered[key] = _Gathered()
+        if key not in self._turns:
+            self._turns[key] = asyncio.create_task(self._turn(key, tier, seats))
+        return gathered
+
+    async def _turn(self, key: tuple[object, ...], tier: str, seats: Sequence[Seat]) -> None:
         try:
-            await self._hand_over(await self._run(_FREE, lease.tier, seats, [lease.id]))
-        except Unavailable:
-            log.info("inference_slot_not_freed", tier=lease.tier)  # it ends by itself
+            while (gathered := self._gathered.pop(key, None)) is not None:
+                while gathered.takes or gathered.ends:
+                    takes, gathered.takes = gathered.takes[:TURN], gathered.takes[TURN:]
+                    ends, gathered.ends = gathered.ends[:TURN], gathered.ends[TURN:]
+                    await self._call(tier, seats, [each for each in takes if not each.place.cancelled()], ends)
+        finally:
+            del self._turns[key]
+
+    async def _call(self, tier: str, seats: Sequence[Seat], takes: "list[_Taking]", ends: list[str]) -> None:
+        rest = [*self._bounds, str(len(ends)), *ends]
+        for each in takes:
+            rest += (each.lease.id, self._process, each.caller, each.sticky)
+        try:
+            answer = await self._run(_TURN, tier, seats, rest)
+        except Exception as error:  # noqa: BLE001 - told to those who wait for it
+            if ends:
+                log.info("inference_slots_not_freed", tier=tier, leases=len(ends))  # they end by themselves
+            for each in takes:
+                if not each.place.done():
+                    each.place.set_exception(error)
+            return
+        for each, replica, place in zip(takes, answer[: 2 * len(takes) : 2], answer[1::2], strict=False):
+            each.lease.place = int(place)
+            if replica:
+                self._grant(each.lease.id, replica.decode())
+            if not each.place.done():
+                each.place.set_result(None)
+        await self._hand_over(answer[2 * len(takes) :])
 
     def _here(self, replica: str) -> int:
         return sum(
@@ -285,7 +366,9 @@ class Slots:
 
     async def _run(self, script: Script, tier: str, seats: Sequence[Seat], rest: Sequence[str]) -> list[bytes]:
         tag = f"{{{tier}}}"
-        keys = [self._hot.key("inference", tag, part) for part in ("load", "leases", "told", "waiting", "clock")]
+        keys = [
+            self._hot.key("inference", tag, part) for part in ("load", "leases", "told", "waiting", "clock", "crowd")
+        ]
         args = [self._hot.key("inference", tag, "sticky", ""), str(int(LIFE * 1000)), str(len(seats))]
         for seat in seats:
             args += (seat.id, str(seat.slots), str(seat.weight))

@@ -13,6 +13,7 @@ from tenfold.systems.chat.actions.figures import read_day
 from tenfold.systems.chat.actions.ledger import Ledger
 from tenfold.systems.chat.capacity import capacity
 from tenfold.systems.chat.demo import demo
+from tenfold.systems.chat.endpoints.completions import Completions
 from tenfold.systems.chat.endpoints.files import FileEndpoints
 from tenfold.systems.chat.endpoints.openai import OpenAIEndpoints
 from tenfold.systems.chat.endpoints.runs import RunEndpoints
@@ -56,6 +57,7 @@ system: System[Chat] = System(
     settings=ChatSettings,
     start=start,
     pages=frozenset({"", "app"}),
+    front=lambda chat: Completions(chat, chat.runtime.identity),
     controllers=(OpenAIEndpoints, ThreadEndpoints, FileEndpoints, RunEndpoints),
     schedules=(jobs.end_orphans, jobs.remove_abandoned_files, jobs.forget_idempotency_keys),
     tiers=frozenset({"fast", "smart", "embed"}),
