@@ -7,9 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from tenfold.platform.jobs import schedules
 from tenfold.platform.db import Database
-from tenfold.platform.jobs import Schedule, run_schedules, schedule
+from tenfold.platform.jobs import Schedule, run_schedules, schedule, schedules
 
 
 class Row(msgspec.Struct):
