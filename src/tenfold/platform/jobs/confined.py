@@ -1,13 +1,7 @@
-"""A function in a process of its own, with limits: what a hostile file breaks there ends there.
-
-Both ends of the process are here; it is run as `python -m tenfold.platform.jobs.confined`.
-"""
+"""A function in a process of its own, with limits: what a hostile file breaks there ends there."""
 
 import asyncio
-import ctypes
-import importlib
 import os
-import resource
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -17,26 +11,12 @@ from typing import Any
 
 import msgspec
 
+from tenfold.platform.jobs import enclosure
+from tenfold.platform.jobs.enclosure import Answer, Call
 from tenfold.platform.jobs.errors import ConfinedFailed
 
 #: Bytes that a function may answer.
 MOST_ANSWER = 64 * 1024 * 1024
-_PR_SET_PDEATHSIG = 1
-
-
-class _Call(msgspec.Struct, frozen=True):
-    module: str
-    function: str
-    args: Sequence[Any]
-    memory: int
-    seconds: float
-    #: The process that waits for the answer.
-    parent: int
-
-
-class _Answer(msgspec.Struct, frozen=True):
-    value: Any = None
-    error: str | None = None
 
 
 async def confined(function: Callable[..., Any], args: Sequence[Any], *, seconds: float, memory: int) -> Any:
@@ -45,12 +25,12 @@ async def confined(function: Callable[..., Any], args: Sequence[Any], *, seconds
     It has `seconds` (of the clock, and of a processor) and `memory` bytes, knows nothing of our environment, and dies
     with us. A cancellation kills it. Raises ConfinedFailed when it raises, dies, or goes beyond its limits.
     """
-    call = _Call(function.__module__, function.__qualname__, args, memory, seconds, os.getpid())
+    call = Call(function.__module__, function.__qualname__, args, memory, seconds, os.getpid())
     # Our settings, and with them our secrets, are none of its business.
     environment = {name: os.environ[name] for name in ("PATH", "LANG", "TZ") if name in os.environ}
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", __name__), stdin=PIPE, stdout=PIPE, env=environment, start_new_session=True
+        *(sys.executable, "-P", enclosure.__file__), stdin=PIPE, stdout=PIPE, env=environment, start_new_session=True
     )
     try:
         async with asyncio.timeout(seconds + 2.0):  # it has to start, too
@@ -63,7 +43,7 @@ async def confined(function: Callable[..., Any], args: Sequence[Any], *, seconds
             os.killpg(process.pid, signal.SIGKILL)
         await asyncio.shield(process.wait())
     try:
-        answer = msgspec.msgpack.decode(data, type=_Answer)
+        answer = msgspec.msgpack.decode(data, type=Answer)
     except msgspec.DecodeError:
         raise ConfinedFailed(reason=_why(status)) from None
     if answer.error is not None:
@@ -90,35 +70,3 @@ def _why(status: int) -> str:
     if status == -signal.SIGXCPU:
         return "it took too much processor time"
     return f"its process was ended by {signal.Signals(-status).name}" if status < 0 else f"its process ended: {status}"
-
-
-def main() -> None:
-    """The other end."""
-    call = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=_Call)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != call.parent:
-        return  # who asked died before we could say that we die with it
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints is no answer
-    processor = max(1, int(call.seconds) + 1)
-    for what, most in (
-        (resource.RLIMIT_AS, call.memory),
-        (resource.RLIMIT_CPU, processor),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        resource.setrlimit(what, (most, most))
-    try:
-        function: Any = importlib.import_module(call.module)
-        for name in call.function.split("."):
-            function = getattr(function, name)
-        answer = _Answer(function(*call.args))
-    except MemoryError:
-        answer = _Answer(error=f"it needs more than {call.memory // 1024**2} MB of memory")
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is said and not passed on
-        answer = _Answer(error=f"{type(error).__name__}: {error}"[:500])
-    answers.write(msgspec.msgpack.encode(answer))
-    answers.close()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,5 @@
 """Jobs as one process asks for them: submit, look, cancel, watch."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -24,15 +23,15 @@ MOST_PAYLOAD = 256 * 1024
 WAKE, CANCEL = "jobs.wake", "jobs.cancel"
 
 
-@dataclass(frozen=True, slots=True)
 class Jobs:
     """The jobs of the house. What they are is in the database; this holds nothing."""
 
-    db: Database
-    bus: Bus
-    live: "Live"
-    ids: Ids
-    settings: Settings
+    def __init__(self, db: Database, bus: Bus, live: "Live", ids: Ids, settings: Settings) -> None:
+        self.db = db
+        self.bus = bus
+        self.live = live
+        self.ids = ids
+        self.settings = settings
 
     async def submit[P](
         self,
