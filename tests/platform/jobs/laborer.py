@@ -60,13 +60,23 @@ async def stumble(db: Database, work: Work[Count]) -> None:
         await asyncio.sleep(work.payload.pause)
 
 
+@job(Count, name="tests-freeze", checkpoint=int)
+async def freeze(db: Database, work: Work[Count]) -> None:
+    """Stop the process at the worst moment: with the row of the job locked, and a commit yet to come."""
+    async with work.transaction() as tx:
+        await tx.execute("INSERT INTO effect VALUES ($1, 0, $2)", work.id, os.getpid())
+        await work.checkpoint(1, tx)
+        if work.attempt == 1:
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+
 @job(Count, name="tests-poison")
 async def poison(_: Database, work: Work[Count]) -> None:
     await asyncio.sleep(work.payload.pause)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-KINDS = (count, stumble, poison)
+KINDS = (count, stumble, freeze, poison)
 
 
 async def main(lease: float, at_once: float) -> None:

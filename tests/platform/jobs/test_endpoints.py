@@ -52,7 +52,7 @@ async def test_a_person_sees_their_jobs_and_nobody_elses(
     assert (await alice.get("/api/jobs", params={"state": "asleep"})).status_code == 422
 
     shown = (await alice.get(f"/api/jobs/{hers[1]}")).json()
-    assert (shown["state"], shown["priority"], shown["ahead"]) == ("queued", "normal", 3)  # her first, and those of others
+    assert (shown["state"], shown["priority"], shown["ahead"]) == ("queued", "normal", 3)  # her first, two others
     assert "payload" not in shown
     for path in (f"/api/jobs/{his}", f"/api/jobs/{his}/live", "/api/jobs/x", f"/api/jobs/{9**19}"):
         assert (await alice.get(path)).status_code == 404

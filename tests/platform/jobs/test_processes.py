@@ -137,6 +137,23 @@ async def test_a_process_that_wakes_up_after_its_lease_is_fenced_off(crew: Crew)
     assert await crew.value("SELECT pid FROM effect WHERE job = $1", more) == first.pid
 
 
+async def test_a_process_that_stops_before_its_commit_holds_nobody_up_for_long(crew: Crew) -> None:
+    first = await crew.hire()
+    number = await crew.office.submit(laborer.freeze, laborer.Count(), account_id=ALICE)
+    await crew.office.until(number, "running")
+    second = await crew.hire()
+    row = await crew.office.until(number, "done", "failed")
+    assert (row.state, row.attempt) == ("done", 2)
+    first.send_signal(signal.SIGCONT)
+    second.kill()
+    await second.wait()
+    # It sees that its transaction is no more, and works on.
+    more = await crew.office.submit(laborer.count, laborer.Count(to=1), account_id=ALICE)
+    await crew.office.until(more, "done")
+    pids = "SELECT array_agg(pid) FROM effect WHERE job = $1"
+    assert (await crew.value(pids, number), await crew.value(pids, more)) == ([second.pid], [first.pid])
+
+
 async def test_a_job_that_kills_its_process_is_given_up_and_its_neighbour_is_not(crew: Crew) -> None:
     poison = await crew.office.submit(laborer.poison, laborer.Count(pause=0.3), account_id=ALICE)
     neighbour = await crew.office.submit(laborer.count, laborer.Count(to=100, pause=0.05), account_id=ALICE)
@@ -159,11 +176,11 @@ async def test_a_job_that_kills_its_process_is_given_up_and_its_neighbour_is_not
 
 
 async def test_many_processes_share_the_work_and_do_each_job_once(crew: Crew) -> None:
+    await asyncio.gather(*(crew.hire(at_once=2.0) for _ in range(3)))
     numbers = [
-        await crew.office.submit(laborer.count, laborer.Count(to=1, pause=0.02), account_id=ALICE + index % 5)
+        await crew.office.submit(laborer.count, laborer.Count(to=1, pause=0.2), account_id=ALICE + index % 5)
         for index in range(60)
     ]
-    await asyncio.gather(*(crew.hire(at_once=2.0) for _ in range(3)))
     for number in numbers:
         await crew.office.until(number, "done")
     assert await crew.value("SELECT count(*) FROM effect") == 60

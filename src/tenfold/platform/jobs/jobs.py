@@ -52,13 +52,15 @@ class Jobs:
         data = msgspec.json.encode(payload)
         if len(data) > MOST_PAYLOAD:
             raise JobTooLarge(part="payload", size=len(data), limit=MOST_PAYLOAD)
-        await store.lock_line(tx, job.queue, account_id)
-        line = await store.find_line(tx, job.queue, priority, account_id)
-        if account_id is not None and line.own >= self.settings.jobs_per_account:
-            raise TooManyJobs(limit=self.settings.jobs_per_account)
+        most = 0 if account_id is None else self.settings.jobs_per_account
+        if account_id is not None:
+            await store.lock_line(tx, job.queue, account_id)
+        line = await store.find_line(tx, job.queue, priority, account_id or 0, most)
+        if account_id is not None and line.own >= most:
+            raise TooManyJobs(limit=most)
         turn = rules.next_turn(line.first, line.own_last)
         stored = await store.insert_job(
-            tx, job.queue, self.ids.next(), job.name, account_id, priority, turn, data, delay
+            tx, job.queue, self.ids.next(), job.name, account_id or 0, priority, turn, data, delay
         )
         # The event reaches workers whatever becomes of this process; the word after the commit is there sooner.
         await outbox.emit(tx, JobQueued(queue=job.queue))
@@ -119,13 +121,13 @@ class Jobs:
     async def emit_end(tx: Tx, job: StoredJob) -> None:
         """Tell other systems of the end of a job, when it commits."""
         ended = JobEnded(
-            id=job.id, kind=job.kind, account_id=job.account_id, state=job.state, error_code=job.error_code
+            id=job.id, kind=job.kind, account_id=job.account_id or None, state=job.state, error_code=job.error_code
         )
         await outbox.emit(tx, ended)
 
     def tell(self, job: StoredJob) -> None:
         """Show those who watch a job how it is now."""
-        if job.account_id is not None:
+        if job.account_id:
             self.live.publish_latest(topic(job.id), JobView.of(job))
 
 

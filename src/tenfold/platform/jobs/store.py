@@ -10,6 +10,9 @@ import msgspec
 from tenfold.platform.db import Tx
 from tenfold.platform.jobs.types import Head, HeldJob, State, StoredJob
 
+#: Seconds that a transaction may be silent while it holds the row of a job: a process that has stopped in the middle
+#: of one would keep it from others for as long.
+SILENCE = 10
 #: Heads of a priority that are looked at: as many workers may grasp for the first at the same moment.
 HEADS = 16
 
@@ -62,21 +65,24 @@ class Alive(msgspec.Struct, frozen=True):
 # People
 
 
-async def lock_line(tx: Tx, queue: str, account_id: int | None) -> None:
+async def lock_line(tx: Tx, queue: str, account_id: int) -> None:
     """Let others who submit for this account wait, or all would get the same turn and nobody met the bound."""
     await tx.value("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"jobs {queue} {account_id}")
 
 
-async def find_line(tx: Tx, queue: str, priority: int, account_id: int | None) -> Line:
+async def find_line(tx: Tx, queue: str, priority: int, account_id: int, most: int) -> Line:
+    """What a new job stands behind. The account's own are counted up to `most`."""
     # One that waits for another attempt has an old turn, and would let newcomers go ahead of all who are there.
     sql = """SELECT
                  (SELECT turn FROM platform.job WHERE queue = $1 AND state = 'queued' AND priority = $2 AND attempt = 0
                   ORDER BY turn LIMIT 1) AS first,
-                 max(turn) FILTER (WHERE state = 'queued' AND priority = $2) AS own_last,
-                 count(*) AS own
-             FROM platform.job
-             WHERE queue = $1 AND account_id IS NOT DISTINCT FROM $3 AND state IN ('queued', 'running')"""
-    return await tx.one(Line, sql, queue, priority, account_id)
+                 (SELECT turn FROM platform.job
+                  WHERE queue = $1 AND account_id = $3 AND priority = $2 AND state = 'queued'
+                  ORDER BY turn DESC LIMIT 1) AS own_last,
+                 (SELECT count(*) FROM (
+                     SELECT FROM platform.job WHERE queue = $1 AND account_id = $3 AND state IN ('queued', 'running')
+                     LIMIT $4) AS own) AS own"""
+    return await tx.one(Line, sql, queue, priority, account_id, most)
 
 
 async def insert_job(
@@ -84,7 +90,7 @@ async def insert_job(
     queue: str,
     id: int,
     kind: str,
-    account_id: int | None,
+    account_id: int,
     priority: int,
     turn: int,
     payload: bytes,
@@ -183,6 +189,11 @@ async def renew_leases(tx: Tx, beats: Sequence[Beat], seconds: float) -> list[Al
               JOIN platform.job j ON j.queue = b.queue AND j.id = b.id
               WHERE j.attempt = b.attempt AND j.state = 'running'"""
     return [*alive, *(each for each in await tx.rows(Alive, look, *columns[:3]) if each.id not in known)]
+
+
+async def limit_silence(tx: Tx) -> None:
+    """To be called before a transaction locks the row of a job."""
+    await tx.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{SILENCE}s'")
 
 
 async def lock_attempt(tx: Tx, queue: str, id: int, attempt: int) -> bool:

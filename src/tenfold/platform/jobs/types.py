@@ -42,7 +42,8 @@ class StoredJob(msgspec.Struct, kw_only=True):
     queue: str
     id: int
     kind: str
-    account_id: int | None
+    #: 0 is the house itself.
+    account_id: int
     priority: int
     turn: int
     state: State

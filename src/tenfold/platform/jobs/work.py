@@ -30,7 +30,8 @@ class Work[P]:
         self, db: Database, held: HeldJob, payload: P, resumed: Any, tell: "Callable[[Work[P]], None]"
     ) -> None:
         self.id = held.id
-        self.account_id = held.account_id
+        #: None is the house itself.
+        self.account_id = held.account_id or None
         self.payload = payload
         #: The last checkpoint of the attempts before this one; None at first.
         self.resumed = resumed
@@ -65,9 +66,10 @@ class Work[P]:
         if len(data) > MOST_CHECKPOINT:
             raise JobTooLarge(part="checkpoint", size=len(data), limit=MOST_CHECKPOINT)
         if tx is None:
-            async with self._db.transaction() as own:
+            async with self._db.read(fresh=True) as own:  # a single statement, committed as such
                 await self._save(own, data)
         else:
+            await store.limit_silence(tx)
             await self._save(tx, data)
 
     async def _save(self, tx: Tx, data: bytes) -> None:
@@ -76,11 +78,14 @@ class Work[P]:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:
-        """A transaction that commits only while the job is still this attempt's. With a checkpoint at its end, what it
-        does happens exactly once. Raises JobLost at its end, and then nothing has happened.
+        """A transaction that commits only while the job is still this attempt's.
+
+        With a checkpoint at its end, what it does happens exactly once. From the checkpoint on it may be silent for ten
+        seconds at most. Raises JobLost at its end, and then nothing has happened.
         """
         async with self._db.transaction() as tx:
             yield tx
+            await store.limit_silence(tx)
             # At the end, so that nobody can take the job between this and the commit.
             if not await store.lock_attempt(tx, self._queue, self.id, self.attempt):
                 raise JobLost(id=self.id)

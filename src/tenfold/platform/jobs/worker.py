@@ -183,7 +183,7 @@ class _Worker:
             fitting.append(head.id)
         if not fitting:
             return None
-        async with self._db.transaction() as tx:
+        async with self._db.read(fresh=True) as tx:  # a single statement, committed as such
             held = await store.lease_first(tx, queue, fitting, self._holder, LEASE)
         if held is None:
             return False
@@ -280,6 +280,7 @@ class _Worker:
         while True:
             try:
                 async with self._db.transaction() as tx:
+                    await store.limit_silence(tx)
                     ended = await store.end_attempt(
                         tx,
                         running.beat(),
@@ -335,7 +336,7 @@ class _Worker:
         held = list(self._running.values())
         if not held:
             return
-        async with self._db.transaction() as tx:
+        async with self._db.read(fresh=True) as tx:  # were we stopped before a commit, nobody could take what is ours
             alive = await store.renew_leases(tx, [each.beat() for each in held], LEASE)
         cancelling = {each.id: each.cancelling for each in alive}
         for each in held:
@@ -349,6 +350,7 @@ class _Worker:
     async def _reclaim(self) -> None:
         crashed = JobKeptCrashing(times=rules.MOST_DEATHS)
         async with self._db.transaction() as tx:
+            await store.limit_silence(tx)
             lapsed = await store.reclaim_lapsed(tx, self._queues, rules.MOST_DEATHS, crashed.code, crashed.detail)
             for job in lapsed:
                 if job.ended_at is not None:

@@ -6,8 +6,8 @@ CREATE TABLE platform.job (
     queue text NOT NULL,
     id bigint NOT NULL,
     kind text NOT NULL,
-    -- Whose it is; null for the house's own.
-    account_id bigint,
+    -- Whose it is; 0 for the house's own.
+    account_id bigint NOT NULL,
     priority smallint NOT NULL,
     -- The place among the waiting of its priority: start-time fair queueing, a turn a job of an account.
     turn bigint NOT NULL,
@@ -41,8 +41,8 @@ CREATE TABLE platform.job (
 CREATE INDEX job_queued ON platform.job (queue, priority, turn, id) WHERE state = 'queued';
 -- Whose lease has ended.
 CREATE INDEX job_running ON platform.job (queue) WHERE state = 'running';
--- What an account has under way in a queue, and all that it ever asked for, newest first.
-CREATE INDEX job_open ON platform.job (queue, account_id) WHERE state IN ('queued', 'running');
+-- What an account has under way in a queue, with the last of its turns; and all that it ever asked for, newest first.
+CREATE INDEX job_open ON platform.job (queue, account_id, priority, turn) WHERE state IN ('queued', 'running');
 CREATE INDEX job_account_id ON platform.job (account_id, id);
 -- How long the last ones took; and the sweep.
 CREATE INDEX job_done ON platform.job (queue, kind, ended_at) WHERE state = 'done';
