@@ -193,7 +193,7 @@ HOT: dict[str, tuple[set[str], Query]] = {
     "insert_job": ({"job"}, lambda tx: jobs.insert_job(tx, "queue-1", 99, "tests-job", ACCOUNT, 2, 1, b"{}", 0.0)),
     "list_heads": ({"job"}, lambda tx: jobs.list_heads(tx, "queue-1", ["tests-job"], 4)),
     "lease_first": ({"job"}, lambda tx: jobs.lease_first(tx, "queue-1", [1, 10], "a-worker", 6.0)),
-    "lock_attempt": ({"job"}, lambda tx: jobs.lock_attempt(tx, "queue-1", 1, 1)),
+    "hold_attempt": ({"job"}, lambda tx: jobs.hold_attempt(tx, "queue-1", 1, 1, 6.0)),
     "save_checkpoint": ({"job"}, lambda tx: jobs.save_checkpoint(tx, "queue-1", 1, 1, b"7")),
     "end_attempt": ({"job"}, lambda tx: jobs.end_attempt(tx, BEAT, "done")),
     "the inbox": ({"inbox"}, lambda tx: note_handled(tx, "a-consumer", {"an-event": cast("Any", None)})),

@@ -150,6 +150,11 @@ async def test_a_job_that_is_not_due_yet_waits_without_holding_up_others(office:
     async with office.working(note, state=log):
         await office.until(now, "done")
         assert (await office.job(late)).state == "queued"
+    # Nor does its old turn let a newcomer go ahead of those who wait.
+    first = await office.submit(note, Task(), account_id=BOB)
+    async with office.jobs.db.transaction() as tx:
+        await tx.execute("UPDATE platform.job SET turn = 50 WHERE id = $1", first)
+    assert (await office.job(await office.submit(note, Task(), account_id=CAROL))).turn == 50
 
 
 async def test_one_process_works_on_so_much_at_once(office: Office) -> None:
@@ -320,6 +325,24 @@ async def test_one_that_runs_cleans_up_and_ends(office: Office, heard: bool, mon
         row = await office.until(number, "cancelled")
     assert log.cleaned_up.is_set()
     assert (row.failures, row.error_code) == (0, None)
+
+
+async def test_one_that_holds_its_row_is_cancelled_as_soon(office: Office) -> None:
+    began = asyncio.Event()
+
+    @job(Task, name="tests-holds")
+    async def holds(_: None, work: Work[Task]) -> None:
+        async with work.transaction() as tx:
+            await work.checkpoint("never seen", tx)
+            began.set()
+            await asyncio.sleep(8)
+
+    async with office.working(holds):
+        number = await office.submit(holds, Task(), account_id=ALICE)
+        await began.wait()
+        await office.jobs.cancel(ALICE, number)
+        row = await office.until(number, "cancelled", "done")
+    assert row.state == "cancelled"
 
 
 async def test_a_worker_that_stops_leaves_its_jobs_to_others(office: Office) -> None:

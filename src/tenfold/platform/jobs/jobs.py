@@ -102,6 +102,11 @@ class Jobs:
 
         Raises JobMissing, JobOver.
         """
+        async with self.db.read(fresh=True) as tx:
+            found = await store.find_job(tx, account_id, id)
+        # Told first: a transaction of the work may hold the row, and rolls back then.
+        if found is not None and found.state == "running":
+            await self._tell_to_end(id)
         async with self.db.transaction() as tx:
             job = await store.cancel_job(tx, account_id, id)
             if job is None:
@@ -114,8 +119,12 @@ class Jobs:
             if job.state == "cancelled":
                 await self.emit_end(tx, job)
         self.tell(job)
-        await self.bus.send(f"_broadcast.{CANCEL}", str(id).encode())
+        if job.state == "running":
+            await self._tell_to_end(id)
         return JobView.of(job)
+
+    async def _tell_to_end(self, id: int) -> None:
+        await self.bus.send(f"_broadcast.{CANCEL}", str(id).encode())
 
     @staticmethod
     async def emit_end(tx: Tx, job: StoredJob) -> None:

@@ -72,10 +72,10 @@ async def lock_line(tx: Tx, queue: str, account_id: int) -> None:
 
 async def find_line(tx: Tx, queue: str, priority: int, account_id: int, most: int) -> Line:
     """What a new job stands behind. The account's own are counted up to `most`."""
-    # One that waits for another attempt has an old turn, and would let newcomers go ahead of all who are there.
+    # One that waits for its time or another attempt has an old turn, and would let newcomers go ahead of all others.
     sql = """SELECT
                  (SELECT turn FROM platform.job WHERE queue = $1 AND state = 'queued' AND priority = $2 AND attempt = 0
-                  ORDER BY turn LIMIT 1) AS first,
+                    AND due_at <= now() ORDER BY turn LIMIT 1) AS first,
                  (SELECT turn FROM platform.job
                   WHERE queue = $1 AND account_id = $3 AND priority = $2 AND state = 'queued'
                   ORDER BY turn DESC LIMIT 1) AS own_last,
@@ -196,11 +196,12 @@ async def limit_silence(tx: Tx) -> None:
     await tx.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{SILENCE}s'")
 
 
-async def lock_attempt(tx: Tx, queue: str, id: int, attempt: int) -> bool:
-    """Hold off whoever would take the job, until the end of the transaction. False when it is too late for that."""
-    sql = """SELECT true FROM platform.job WHERE queue = $1 AND id = $2 AND attempt = $3 AND state = 'running'
-             FOR NO KEY UPDATE"""
-    return await tx.value(sql, queue, id, attempt) is True
+async def hold_attempt(tx: Tx, queue: str, id: int, attempt: int, seconds: float) -> bool:
+    """Hold off whoever would take the job, until the end of the transaction and so long after it. False: too late."""
+    # By the clock, not by when the transaction began: it may have outlasted a lease.
+    sql = """UPDATE platform.job SET lease_until = clock_timestamp() + make_interval(secs => $4)
+             WHERE queue = $1 AND id = $2 AND attempt = $3 AND state = 'running'"""
+    return await tx.execute(sql, queue, id, attempt, seconds) == 1
 
 
 async def save_checkpoint(tx: Tx, queue: str, id: int, attempt: int, checkpoint: bytes) -> bool:

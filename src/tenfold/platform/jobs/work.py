@@ -27,7 +27,7 @@ class Work[P]:
     """
 
     def __init__(
-        self, db: Database, held: HeldJob, payload: P, resumed: Any, tell: "Callable[[Work[P]], None]"
+        self, db: Database, held: HeldJob, payload: P, resumed: Any, tell: "Callable[[Work[P]], None]", lease: float
     ) -> None:
         self.id = held.id
         #: None is the house itself.
@@ -45,6 +45,7 @@ class Work[P]:
         self._left: float | None = None
         self._samples: list[tuple[float, float]] = []
         self._tell = tell
+        self._lease = lease
         self._told = 0.0
 
     def progress(self, done: float, total: float | None = None, note: str = "") -> None:
@@ -60,7 +61,7 @@ class Work[P]:
     async def checkpoint(self, value: Any, tx: Tx | None = None) -> None:
         """Keep a value (a struct, or anything of JSON) for the next attempt, if there is to be one.
 
-        With `tx`, if and when that commits. Raises JobLost, JobTooLarge.
+        With `tx`, if and when that commits; one that may outlast a lease should be `transaction`. Raises JobLost, JobTooLarge.
         """
         data = msgspec.json.encode(value)
         if len(data) > MOST_CHECKPOINT:
@@ -87,7 +88,7 @@ class Work[P]:
             yield tx
             await store.limit_silence(tx)
             # At the end, so that nobody can take the job between this and the commit.
-            if not await store.lock_attempt(tx, self._queue, self.id, self.attempt):
+            if not await store.hold_attempt(tx, self._queue, self.id, self.attempt, self._lease):
                 raise JobLost(id=self.id)
 
     async def run(self, function: Callable[..., Any], *args: Any, seconds: float = 60.0, memory: int = 1024**3) -> Any:

@@ -227,7 +227,7 @@ class _Worker:
             resumed = None if held.checkpoint is None else msgspec.json.decode(held.checkpoint, type=job.checkpoint)
         except msgspec.ValidationError as invalid:  # of an older version of the code
             return _Outcome("failed", failures=1, error=Invalid.of(invalid))
-        work = running.work = Work(self._db, held, payload, resumed, lambda _: self._tell(running))
+        work = running.work = Work(self._db, held, payload, resumed, lambda _: self._tell(running), LEASE)
         handler = asyncio.ensure_future(job.handler(state, work))
         try:
             await asyncio.wait((handler, running.ending), timeout=job.timeout, return_when=asyncio.FIRST_COMPLETED)
