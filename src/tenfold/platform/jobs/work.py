@@ -61,7 +61,8 @@ class Work[P]:
     async def checkpoint(self, value: Any, tx: Tx | None = None) -> None:
         """Keep a value (a struct, or anything of JSON) for the next attempt, if there is to be one.
 
-        With `tx`, if and when that commits; one that may outlast a lease should be `transaction`. Raises JobLost, JobTooLarge.
+        With `tx`, if and when that commits; one that may outlast a lease should be `transaction`. Raises JobLost,
+        JobTooLarge.
         """
         data = msgspec.json.encode(value)
         if len(data) > MOST_CHECKPOINT:
