@@ -74,9 +74,8 @@ class Desk:
         return models.path(MODEL).absolute()
 
     def instant(self, port: int) -> AbstractAsyncContextManager[Program]:
-        apps = Path(__file__).parent / "apps"
-        log, path = self.house.folder / "upstream.log", {"PYTHONPATH": str(apps)}
-        return measure.running((str(apps / "upstream.py"), str(port)), cores=OTHERS, log=log, environment=path)
+        app, log = Path(__file__).parent / "apps" / "upstream.py", self.house.folder / "upstream.log"
+        return measure.running((str(app), str(port)), cores=OTHERS, log=log)
 
     def web(self, *urls: str, model: str = "", slots: int = 10_000) -> AbstractAsyncContextManager[Program]:
         """The gateway, in front of these."""

@@ -177,10 +177,11 @@ async def running(
         os.nice(nice)
 
     clean = {name: value for name, value in os.environ.items() if not name.startswith("TENFOLD_")}
+    paths = [str(Path(__file__).parent), *filter(None, [clean.get("PYTHONPATH")])]  # workers find apps/ by the first
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: ASYNC220  # it takes a millisecond
             [sys.executable, *command],
-            env=clean | dict(environment or {}),
+            env=clean | {"PYTHONPATH": os.pathsep.join(paths)} | dict(environment or {}),
             stdout=output,
             stderr=subprocess.STDOUT,
             preexec_fn=place,

@@ -5,16 +5,15 @@ puts it together from 20 pieces of bytes.
 """
 
 import os
-import signal
-import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from glide import ExpiryGetEx, ExpiryTypeGetEx
 
-from tenfold.platform import server
+from apps import serving
 from tenfold.platform.hot import Hot, open_hot
 from tenfold.platform.settings import Secret, Settings
 
@@ -58,19 +57,15 @@ class Application:
                 self._answers[f"/{name}/{number}"] = page.key, page.link.encode(), body
         self._hot: Hot | None = None
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http":
-            await self._answer(scope["path"], send)
-        elif scope["type"] == "lifespan":
-            await receive()
-            self._hot = await open_hot(Settings(valkey_url=Secret(os.environ[VALKEY])))
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
-            await self._hot.close()
-            await send({"type": "lifespan.shutdown.complete"})
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        self._hot = await open_hot(Settings(valkey_url=Secret(os.environ[VALKEY])))
+        yield
+        await self._hot.close()
 
-    async def _answer(self, path: str, send: Any) -> None:
+    async def answer(self, scope: Any, receive: Any, send: Any) -> None:
         status, body, link = 200, b"", b""
+        path = scope["path"]
         if path != "/":
             assert self._hot is not None
             key, link, encoded = self._answers[path]
@@ -82,11 +77,10 @@ class Application:
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-def create() -> Application:
-    signal.signal(server.DRAIN, signal.SIG_IGN)  # there is nothing to drain, and nobody else to take it
-    return Application()
+def create() -> Any:
+    application = Application()
+    return serving.application(application.answer, application.opened)
 
 
 if __name__ == "__main__":
-    server.APPLICATION = "feed_bare:create"
-    server.serve(Settings(port=int(sys.argv[1])))
+    serving.serve("apps.feed_bare:create")

@@ -4,14 +4,11 @@ Its answer is ready before the question is read. The model `trickle` says a word
 """
 
 import asyncio
-import signal
-import sys
 from typing import Any
 
 import msgspec
 
-from tenfold.platform import server
-from tenfold.platform.settings import Settings
+from apps import serving
 
 WORDS = 16
 TRICKLED, PAUSE = 10, 1.0
@@ -70,21 +67,9 @@ async def _answer(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": whole, "more_body": False})
 
 
-async def application(scope: Any, receive: Any, send: Any) -> None:
-    if scope["type"] == "http":
-        await _answer(scope, receive, send)
-    elif scope["type"] == "lifespan":
-        await receive()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await send({"type": "lifespan.shutdown.complete"})
-
-
 def create() -> Any:
-    signal.signal(server.DRAIN, signal.SIG_IGN)  # there is nothing to drain, and nobody else to take it
-    return application
+    return serving.application(_answer)
 
 
 if __name__ == "__main__":
-    server.APPLICATION = "upstream:create"
-    server.serve(Settings(port=int(sys.argv[1])))
+    serving.serve("apps.upstream:create")

@@ -28,7 +28,7 @@ from tenfold.platform.server import on_drain
 from tenfold.platform.settings import BadSettings, Settings
 from tenfold.platform.settings import load as load_from
 from tenfold.platform.supervisor import running
-from tenfold.platform.system import System
+from tenfold.platform.system import Reviews, System
 from tenfold.systems.chat.system import system as chat
 from tenfold.systems.feed.system import system as feed
 from tenfold.systems.links.system import system as links
@@ -38,6 +38,10 @@ SYSTEMS: tuple[System[Any], ...] = (links, feed, chat)
 
 class NothingTaken(NotFound):
     """The system {system} takes no bulk data; these do: {known}."""
+
+
+class NothingHeld(NotFound):
+    """The system {system} holds nothing for people to look at; these do: {known}."""
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -57,6 +61,14 @@ def chosen(settings: Settings) -> tuple[System[Any], ...]:
 def packages() -> list[str]:
     """Whose migrations there are. All systems', since one database serves them whichever run here."""
     return ["tenfold.platform", *(system.package for system in SYSTEMS)]
+
+
+def reviews_of(name: str) -> Reviews:
+    """What waits for review in a system. Raises NothingHeld."""
+    known = {system.name: system.reviews for system in SYSTEMS if system.reviews is not None}
+    if name not in known:
+        raise NothingHeld(system=name, known=", ".join(known))
+    return known[name]
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,18 @@ def _parser() -> argparse.ArgumentParser:
         own.set_defaults(run=run)
         own.add_argument("models", nargs="*", metavar="MODEL", help="instead of all that tiers use")
 
+    review = command("review", lambda _: review.print_help(), "what a system holds for people to look at")
+    kinds = review.add_subparsers(metavar="list|done", required=True)
+    held = placed(kinds.add_parser("list", help="show it, the newest first"))
+    held.set_defaults(run=_review_list)
+    held.add_argument("--limit", type=int, default=20, metavar="N")
+    held.add_argument("--full", action="store_true", help="whole texts, instead of how they begin")
+    done = placed(kinds.add_parser("done", help="mark what was looked at"))
+    done.set_defaults(run=_review_done)
+    for own in (held, done):
+        own.add_argument("system", metavar="SYSTEM")
+    done.add_argument("ids", nargs="+", metavar="ID")
+
     dead = command("dead", lambda _: dead.print_help(), "events that a consumer has given up")
     fates = dead.add_subparsers(metavar="list|replay", required=True)
     for name, run, about in (
@@ -408,6 +420,39 @@ def _chosen_models(options: argparse.Namespace, settings: "Settings") -> list[st
         return list(options.models)
     tiers = [settings.tier(name) for name in settings.tier_names]
     return list(dict.fromkeys(name for tier in tiers for name in (tier.model, tier.draft) if name))
+
+
+#: Characters of what is held that are shown, unless all are asked for.
+_SHOWN = 300
+
+
+def _review_list(options: argparse.Namespace) -> None:
+    from tenfold.app import reviews_of
+
+    reviews = reviews_of(options.system)
+
+    async def show(runtime: "Runtime") -> str:
+        lines: list[str] = []
+        for each in await reviews.list(runtime.db, options.limit):
+            why = ", ".join(f"{name} {score:.2f}" for name, score in each.reasons.items())
+            # It was written by strangers: what would move the cursor of a terminal is not shown.
+            text = "".join(char for char in " ".join(each.text.split()) if char.isprintable())
+            cut = text if options.full or len(text) <= _SHOWN else f"{text[:_SHOWN]} ..."
+            lines += [f"{each.at:%Y-%m-%d %H:%M:%S}  {each.id}  {each.kind}  {why}", f"  {cut}"]
+        return "\n".join(lines) or "Nothing waits."
+
+    _say(_with_runtime(options, show))
+
+
+def _review_done(options: argparse.Namespace) -> None:
+    from tenfold.app import reviews_of
+
+    reviews = reviews_of(options.system)
+
+    async def close(runtime: "Runtime") -> str:
+        return f"{await reviews.close(runtime.db, options.ids)} marked as looked at."
+
+    _say(_with_runtime(options, close))
 
 
 def _dead_list(options: argparse.Namespace) -> None:

@@ -22,6 +22,9 @@ from tenfold.platform.jobs import store as jobs
 from tenfold.platform.migrate import Migration, distributions, migrations_of
 from tenfold.platform.settings import Secret
 from tenfold.platform.testing import Engines, fresh_database
+from tenfold.systems.chat.store import files, memory, threads, usage
+from tenfold.systems.chat.store.memory import Summary
+from tenfold.systems.chat.types import Message, Spent, StoredFile
 from tenfold.systems.links import rules, store
 from tenfold.systems.links.types import StoredLink
 
@@ -148,6 +151,11 @@ async def spread_out(engines: Engines) -> AsyncIterator[Database]:
         await identity.insert_key(tx, ACCOUNT, 2, b"digest", "laptop")
         for number in range(40):
             await jobs.insert_job(tx, f"queue-{number % 9}", number, "tests-job", ACCOUNT, 2, 0, b"{}", 0.0)
+        for number in (*range(1, 40), ACCOUNT):
+            await threads.insert_thread(tx, number, THREAD, "Owls", "auto", named=True)
+            await threads.insert_message(tx, number, message(10, None))
+            await threads.insert_message(tx, number, message(11, "10"))
+            await files.insert_file(tx, number, FILE)
     yield db
     await db.close()
     await engines.drop(url)
@@ -157,7 +165,19 @@ def link(code: str) -> StoredLink:
     return StoredLink(code=code, id=7, owner_id=ACCOUNT, url="https://example.org/", max_clicks=9, clicks_left=9)
 
 
+def message(number: int, parent_id: str | None) -> Message:
+    return Message(
+        id=str(number), thread_id=str(THREAD), parent_id=parent_id, role="assistant" if parent_id else "user",
+        text="Owls", status="streaming" if parent_id else "complete", created_at=NOW,
+    )  # fmt: skip
+
+
 ACCOUNT = 1 << 40
+THREAD = 7
+FILE = StoredFile(id="5", name="a.txt", type="text/plain", size=1, key="a", text="a", tokens=1, how="text")
+ASKED = threads.Asked(10, 11)
+VECTOR = [0.5] * 384
+SPENT = [Spent(ACCOUNT, NOW.date(), model, 1, 2, 3, 4) for model in ("fast", "smart")]
 TODAY = NOW.date()
 VISITS = [("docs", TODAY, visitor) for visitor in range(50)]
 ROWS = {
@@ -198,6 +218,37 @@ HOT: dict[str, tuple[set[str], Query]] = {
     "end_attempt": ({"job"}, lambda tx: jobs.end_attempt(tx, BEAT, "done")),
     "the inbox": ({"inbox"}, lambda tx: note_handled(tx, "a-consumer", {"an-event": cast("Any", None)})),
     "the outbox": ({"outbox"}, lambda tx: outbox.emit(tx, LinksChanged(codes=["docs"]))),
+}
+
+
+#: What answering in a conversation takes.
+HOT |= {
+    "find_thread": ({"thread"}, lambda tx: threads.find_thread(tx, ACCOUNT, THREAD)),
+    "list_threads": ({"thread"}, lambda tx: threads.list_threads(tx, ACCOUNT, "", None, 50)),
+    "list_threads (found)": ({"thread", "message"}, lambda tx: threads.list_threads(tx, ACCOUNT, "'owl':*", None, 50)),
+    "touch_thread": ({"thread"}, lambda tx: threads.touch_thread(tx, ACCOUNT, THREAD, 11)),
+    "find_asked": ({"idempotency"}, lambda tx: threads.find_asked(tx, ACCOUNT, THREAD, "key")),
+    "insert_asked": ({"idempotency", "thread"}, lambda tx: threads.insert_asked(tx, ACCOUNT, THREAD, "key", ASKED)),
+    "find_message": ({"message"}, lambda tx: threads.find_message(tx, ACCOUNT, 10)),
+    "insert_message": ({"message", "thread"}, lambda tx: threads.insert_message(tx, ACCOUNT, message(12, "11"))),
+    "list_messages": ({"message"}, lambda tx: threads.list_messages(tx, ACCOUNT, THREAD, 2000)),
+    "count_messages": ({"message"}, lambda tx: threads.count_messages(tx, ACCOUNT, THREAD)),
+    "count_open": ({"message"}, lambda tx: threads.count_open(tx, ACCOUNT)),
+    "save_progress": ({"message"}, lambda tx: threads.save_progress(tx, ACCOUNT, 11, "Owls", "streaming", "fast")),
+    "end_message": ({"message"}, lambda tx: threads.end_message(tx, ACCOUNT, message(11, "10"), "it broke")),
+    "list_path": ({"message"}, lambda tx: memory.list_path(tx, ACCOUNT, 11, 200)),
+    "list_near": ({"message", "turn"}, lambda tx: memory.list_near(tx, ACCOUNT, THREAD, 11, VECTOR, 16)),
+    "insert_turns": ({"thread", "turn"}, lambda tx: memory.insert_turns(tx, ACCOUNT, THREAD, [(11, VECTOR)])),
+    "find_summary": ({"summary"}, lambda tx: memory.find_summary(tx, ACCOUNT, THREAD, [10, 11])),
+    "insert_summary": (
+        {"summary", "thread"},
+        lambda tx: memory.insert_summary(tx, ACCOUNT, THREAD, 11, Summary("Owls", 2)),
+    ),
+    "attach_files": ({"file", "thread"}, lambda tx: files.attach_files(tx, ACCOUNT, [5], THREAD)),
+    "list_files": ({"file", "message"}, lambda tx: files.list_files(tx, ACCOUNT, [10, 11])),
+    "list_shown": ({"file", "message"}, lambda tx: files.list_shown(tx, ACCOUNT, THREAD)),
+    "add_usage": ({"usage"}, lambda tx: usage.add_usage(tx, SPENT)),
+    "count_tokens": ({"usage"}, lambda tx: usage.count_tokens(tx, ACCOUNT, NOW.date())),
 }
 
 

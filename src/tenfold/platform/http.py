@@ -17,6 +17,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, OpenAPIType, Reference, Schema, Server
 from litestar.response import Stream
+from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, ExceptionHandlersMap, Receive, Scope, Send
 
 from tenfold.platform.errors import BadRequest, Invalid, TenfoldError
@@ -206,7 +207,10 @@ def _provider(value: object) -> Provide:
 
 
 def _document_problems(app: Litestar) -> None:
-    """Every operation may answer with a problem; say it once, as OpenAPI's default response."""
+    """Every operation may answer with a problem; say it once, as OpenAPI's default response.
+
+    What follows an API of others has errors of its own shape, some JSON object, and problems where the mistake is ours.
+    """
     texts = {name: Schema(type=OpenAPIType.STRING) for name in ("type", "title", "detail", "code")}
     fields = Schema(type=OpenAPIType.OBJECT, additional_properties=Schema(type=OpenAPIType.STRING))
     schema = app.openapi_schema
@@ -215,18 +219,31 @@ def _document_problems(app: Litestar) -> None:
         required=[*texts, "status"],
         properties={**texts, "status": Schema(type=OpenAPIType.INTEGER), "fields": fields},
     )
-    answer = OpenAPIResponse(
-        description="What went wrong, as RFC 9457 has it.",
-        content={PROBLEM: OpenAPIMediaType(schema=Reference(ref="#/components/schemas/Problem"))},
-    )
-    for item in (schema.paths or {}).values():
+    said = {PROBLEM: OpenAPIMediaType(schema=Reference(ref="#/components/schemas/Problem"))}
+    own = {"application/json": OpenAPIMediaType(schema=Schema(type=OpenAPIType.OBJECT))}
+    answer = OpenAPIResponse(description="What went wrong, as RFC 9457 has it.", content=dict(said))
+    complaint = OpenAPIResponse(description="What went wrong.", content=said | own)
+    own_shape = {
+        route.path_format
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for handler in route.route_handlers
+        if handler.resolve_exception_handlers().get(TenfoldError) is not _on_tenfold_error
+    }
+    for path, item in (schema.paths or {}).items():
         for operation in (item.get, item.put, item.post, item.delete, item.patch):
             if operation is not None:
                 # 400 is what the framework guesses of itself; ours are problems.
                 kept = {code: each for code, each in (operation.responses or {}).items() if code != "400"}
-                operation.responses = kept | {"default": answer}
+                operation.responses = kept | {"default": complaint if path in own_shape else answer}
                 if isinstance(nothing := kept.get("204"), OpenAPIResponse):
                     nothing.content = None
+                # What is encoded already has the type of bytes, which the framework takes for text.
+                for each in kept.values():
+                    content = each.content if isinstance(each, OpenAPIResponse) else None
+                    encoded = (content or {}).get("application/json")
+                    if encoded and isinstance(encoded.schema, Schema) and encoded.schema.type == OpenAPIType.STRING:
+                        encoded.schema = Schema()
 
 
 def _document_strictness(app: Litestar) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from litestar.types import ExceptionHandlersMap
 
     from tenfold.platform.bus import Consumer
+    from tenfold.platform.db import Database
     from tenfold.platform.http import Front
     from tenfold.platform.jobs import Job, Schedule
     from tenfold.platform.runtime import Runtime
@@ -34,6 +36,28 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     value: float
     unit: str
     formula: str
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a system holds for people to look at."""
+
+    id: str
+    at: datetime
+    #: What it is part of, as a question.
+    kind: str
+    #: Why it is held, and how surely, from 0 to 1.
+    reasons: Mapping[str, float]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reviews:
+    """What waits for people to look at it: whoever runs this, since no account may."""
+
+    #: The newest so many that nobody has looked at.
+    list: "Callable[[Database, int], Awaitable[Sequence[Held]]]"
+    #: Somebody has looked at those of these ids. How many were waiting.
+    close: "Callable[[Database, Sequence[str]], Awaitable[int]]"
 
 
 class NoSettings(msgspec.Struct, frozen=True):
@@ -81,6 +105,7 @@ class System[S]:
     demo: Callable[[S], Awaitable[str]] | None = None
     #: Takes in bulk what `tenfold import` reads, a line each; says what it added. Can be repeated.
     take_in: Callable[[S, Iterable[bytes]], Awaitable[str]] | None = None
+    reviews: Reviews | None = None
     figures: Callable[[S], Awaitable[Sequence[Figure]]] = _no_figures
     #: Estimation from named inputs (all with defaults).
     capacity: Callable[..., Sequence[Estimate]] | None = None

@@ -313,3 +313,32 @@ async def test_the_model_of_a_conversation_is_obeyed(alice: httpx.AsyncClient) -
     assert (await answered(alice, routed, "Hi"))["model"] == "fast"
     hard = "Prove that there are infinitely many primes, then implement a segmented sieve in Rust and analyse its cost."
     assert (await answered(alice, routed, hard))["model"] == "smart"
+
+
+async def test_the_home_page_tells_of_the_last_day(stack: Any, alice: httpx.AsyncClient) -> None:
+    thread = (await begun(alice, model="fast"))["id"]
+    await answered(alice, thread, "Hi")
+    for model in ("fast", "smart"):
+        wish = {"model": model, "messages": [{"role": "user", "content": f"Hello {model}"}]}
+        assert (await alice.post("/chat/v1/chat/completions", json=wish)).status_code == 200
+    chat = stack.state("chat")
+    await chat.answering.idle()  # the conversation has its title then, which took tokens and is no answer
+    await chat.ledger.close()  # which writes down what is gathered
+    async with stack.db.transaction() as tx:
+        sql = (
+            "INSERT INTO chat.hourly VALUES (date_trunc('hour', now(), 'UTC') - make_interval(hours => $1), $2, $3, 10)"
+        )
+        await tx.execute(sql, 5, "smart", 1)
+        await tx.execute(sql, 24, "smart", 100)
+    cards = (await (await stack.client()).get("/api/systems")).json()
+    [card] = [each for each in cards if each["name"] == "chat"]
+    figures = {each["label"]: each for each in card["figures"]}
+    assert {label: each["value"] for label, each in figures.items()} == {
+        "Conversations": 1,
+        "Answers in 24 h": 4,
+        "Tokens in 24 h": 4 * 10 + 10,
+        "By the fast model": 50,
+    }
+    answers = figures["Answers in 24 h"]["series"]
+    # The hour may end in between.
+    assert (len(answers), sum(answers[17:19]), sum(answers[22:])) == (24, 1, 3)

@@ -104,6 +104,29 @@ async def test_a_file_is_told_without_what_identifies_somebody(alice: httpx.Asyn
     assert endpoint.asked[1]["messages"][1]["content"] == told
 
 
+async def test_a_file_is_judged_as_a_question_is(stack: Any, alice: httpx.AsyncClient, endpoint: Scripted) -> None:
+    innocent = "The garden was full of roses and the children played near the old wall. " * 900
+    # In the middle, further from both ends than moderation reads of one text.
+    text = f"{innocent} I will kill you, you stupid bitch, says eve@example.org. {innocent}"
+    refused = await sent(alice, "letter.txt", text.encode(), "text/plain")
+    assert (refused.status_code, refused.json()["code"]) == (422, "file_refused")
+    named = await sent(alice, "how I will kill you, you stupid bitch.txt", b"Roses", "text/plain")
+    assert (named.status_code, named.json()["code"]) == (422, "file_refused")
+    assert not await stored(stack)
+    async with stack.db.read() as tx:
+        rows = await tx.connection.fetch("SELECT side, scores, text FROM chat.flagged ORDER BY id")
+    assert [each["side"] for each in rows] == ["file", "file"]
+    assert rows[0]["scores"]["harassment"] >= 0.98
+    assert "I will kill you" in rows[0]["text"]
+    assert len(rows[0]["text"]) < 11_000
+    assert "eve@example.org" not in rows[0]["text"]
+    # What would be too much in a question is no reason to refuse a long document: it has many words to be wrong about.
+    manual = f"{innocent[:9000]} you are an idiot {innocent[:9000]}"
+    for text, status in ((innocent[:9000], 201), ("you are an idiot", 422), (manual, 201)):
+        assert (await sent(alice, "letter.txt", text.encode(), "text/plain")).status_code == status
+    assert len(await stored(stack)) == 2
+
+
 async def test_a_picture_is_shown_to_models_that_see_and_described_to_others(
     alice: httpx.AsyncClient, endpoint: Scripted
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import openai
 import pytest
 from openai import AsyncOpenAI
-from openai.types.chat import ChatCompletionUserMessageParam
+from openai.types.chat import ChatCompletionToolParam, ChatCompletionUserMessageParam
 
 from tenfold.platform.identity.actions import create_account, create_key
 from tenfold.platform.inference.testing import Scripted, scripted
@@ -188,3 +188,53 @@ async def test_a_budget_ends(stack: Any, client: AsyncOpenAI, stack_with: OpenSt
         ledger.forget()
         with pytest.raises(openai.RateLimitError, match="used up"):
             await mine.chat.completions.create(model="fast", messages=HELLO)
+
+
+async def test_a_call_that_is_written_as_text_is_a_call(client: AsyncOpenAI, endpoint: Scripted) -> None:
+    endpoint.words = ["```json\n{", '"name": "get_weather", ', '"arguments": {"city": "Oslo"}}', "\n```"]
+    tool: ChatCompletionToolParam = {"type": "function", "function": {"name": "get_weather", "parameters": {}}}
+    answer = await client.chat.completions.create(model="fast", messages=HELLO, tools=[tool])
+    [choice] = answer.choices
+    assert choice.finish_reason == "tool_calls"
+    assert choice.message.content is None
+    [call] = choice.message.tool_calls or []
+    assert call.type == "function"
+    assert (call.function.name, call.function.arguments) == ("get_weather", '{"city":"Oslo"}')
+    async with client.chat.completions.stream(model="fast", messages=HELLO, tools=[tool]) as stream:
+        final = await stream.get_final_completion()
+    [choice] = final.choices
+    assert choice.finish_reason == "tool_calls"
+    [call] = choice.message.tool_calls or []
+    assert (call.function.name, call.function.arguments) == ("get_weather", '{"city":"Oslo"}')
+    assert final.usage is None or final.usage.total_tokens == 11
+
+
+async def test_what_only_looks_like_a_call_is_text(client: AsyncOpenAI, endpoint: Scripted) -> None:
+    endpoint.words = ["See: ", '{"name": ', '"nobody"}', " and so on"]
+    tool: ChatCompletionToolParam = {"type": "function", "function": {"name": "get_weather", "parameters": {}}}
+    answer = await client.chat.completions.create(model="fast", messages=HELLO, tools=[tool])
+    assert answer.choices[0].message.content == 'See: {"name": "nobody"} and so on'
+    stream = await client.chat.completions.create(model="fast", messages=HELLO, tools=[tool], stream=True)
+    text = [chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices]
+    assert text[0] == "See: "
+    assert "".join(text) == 'See: {"name": "nobody"} and so on'
+
+
+async def test_an_endpoint_that_is_not_held_to_a_choice_gets_a_schema(
+    endpoint: Scripted, stack_with: OpenStack
+) -> None:
+    endpoint.words = ['{"name": "get_weather", "arguments": {}}']
+    tool: ChatCompletionToolParam = {"type": "function", "function": {"name": "get_weather", "parameters": {}}}
+    tier = Tier(endpoints=(endpoint.endpoint(holds_to_tools=False),))
+    async with (
+        stack_with(tiers={"fast": tier, "smart": tier}) as stack,
+        stack.served() as address,
+        await client_of(stack, address) as client,
+    ):
+        answer = await client.chat.completions.create(
+            model="fast", messages=HELLO, tools=[tool], tool_choice="required"
+        )
+    assert answer.choices[0].finish_reason == "tool_calls"
+    [asked] = endpoint.asked
+    assert "tools" not in asked
+    assert asked["response_format"]["json_schema"]["schema"]["properties"]["name"] == {"const": "get_weather"}

@@ -160,6 +160,8 @@ async def test_conversations_are_listed_found_changed_and_deleted(alice: httpx.A
     for odd in ("it's:*", "a' | 'b", "x\\", "(", "!owl", "\0", "zebra & <->"):
         strange = await alice.get("/chat/api/threads", params={"q": odd})
         assert strange.status_code == 200, odd
+    for wrong in ({"limit": "-1"}, {"limit": "0"}, {"limit": "101"}, {"q": "x" * 201}, {"cursor": "1" * 65}):
+        assert (await alice.get("/chat/api/threads", params=wrong)).status_code == 422, wrong
     changed = await alice.patch(f"/chat/api/threads/{ids[1]}", json={"title": "Vixens", "model": "smart"})
     assert (changed.json()["title"], changed.json()["model"]) == ("Vixens", "smart")
     assert (await alice.delete(f"/chat/api/threads/{ids[0]}")).status_code == 204
@@ -213,3 +215,51 @@ async def test_files_are_read_and_told(stack: Any, alice: httpx.AsyncClient, end
     assert twice.status_code == 404
     assert (await alice.delete(f"/chat/api/threads/{thread['id']}")).status_code == 204
     assert (await alice.get(file["url"])).status_code == 404
+
+
+async def test_a_question_that_is_sent_twice_is_asked_once(
+    stack: Any, alice: httpx.AsyncClient, endpoint: Scripted
+) -> None:
+    thread, other = [(await begun(alice, title="Twice"))["id"] for _ in range(2)]
+
+    async def send(thread: str, key: str, text: str = "Once?", who: httpx.AsyncClient = alice) -> httpx.Response:
+        wish, headers = {"text": text}, {"idempotency-key": key}
+        return await who.post(f"/chat/api/threads/{thread}/messages", json=wish, headers=headers)
+
+    # More of them than answers are written at once: the others are none.
+    same = await asyncio.gather(*(send(thread, "k") for _ in range(6)))
+    assert {each.status_code for each in same} == {201}
+    assert len({(each.json()["question"]["id"], each.json()["answer"]["id"]) for each in same}) == 1
+    first = same[0].json()
+    await followed(alice, first["answer"]["id"])
+    again = (await send(thread, "k")).json()
+    assert (again["question"], again["answer"]["id"]) == (first["question"], first["answer"]["id"])
+    assert (again["answer"]["status"], again["answer"]["text"]) == ("complete", "one two three")
+    assert len(endpoint.asked) == 1
+
+    reused = await send(thread, "k", "Something else?")
+    assert (reused.status_code, reused.json()["code"]) == (422, "key_reused")
+    assert (await send(thread, "x" * 201)).status_code in (400, 422)
+    bob = await stack.account("bob", "enterprise")
+    assert (await send(thread, "k", who=bob)).status_code == 404
+    for each in (await send(thread, "l"), await send(other, "k")):
+        assert each.json()["answer"]["id"] != first["answer"]["id"]
+        await followed(alice, each.json()["answer"]["id"])
+    assert await stack.value("SELECT count(*) FROM chat.message WHERE role = 'user'") == 3
+
+
+async def test_keys_of_questions_are_forgotten_after_a_day_and_with_their_conversation(
+    stack: Any, alice: httpx.AsyncClient
+) -> None:
+    gone, kept = [(await begun(alice, title="Keys"))["id"] for _ in range(2)]
+    for thread, key in ((gone, "a"), (kept, "b"), (kept, "c")):
+        path, headers = f"/chat/api/threads/{thread}/messages", {"idempotency-key": key}
+        asked_once = await alice.post(path, json={"text": "Hi"}, headers=headers)
+        await followed(alice, asked_once.json()["answer"]["id"])
+    async with stack.db.transaction() as tx:
+        await tx.execute("UPDATE chat.idempotency SET created_at = now() - interval '25 hours' WHERE key = 'b'")
+    name = "chat-forget-idempotency-keys"
+    [forget] = [each for each in stack.process.systems["chat"][0].schedules if each.name == name]
+    await forget.job(stack.state("chat"))
+    assert (await alice.delete(f"/chat/api/threads/{gone}")).status_code == 204
+    assert await stack.value("SELECT string_agg(key, ',') FROM chat.idempotency") == "c"

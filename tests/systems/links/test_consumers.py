@@ -18,7 +18,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from tenfold.contracts.links import Click, LinksChanged, LinksClicked
-from tenfold.systems.links import actions, rules
+from tenfold.systems.links import rules
+from tenfold.systems.links.actions import statistics
 from tenfold.systems.links.consumers import SHOWN_LIVE
 from tenfold.systems.links.jobs import fold_hours, forget_visitors, sweep_expired
 from tenfold.systems.links.settings import LinksSettings
@@ -232,15 +233,15 @@ async def test_folding_hours_into_days_keeps_every_sum(stack: Any, seed: int, be
     end = end.replace(hour=0, minute=0, second=0, microsecond=0)
     await stack.deliver(LinksClicked(clicks=some_clicks(code, dice, count, 40)))
     whole = await everything(stack, code)
-    await actions.fold_hours(links, end)
+    await statistics.fold_hours(links, end)
     assert await everything(stack, code) == whole
     assert not await stack.value("SELECT count(*) FROM links.hourly WHERE at < $1", end)
     # Late clicks meet days that are folded already.
     await stack.deliver(LinksClicked(clicks=some_clicks(code, dice, count, 40)))
     whole = await everything(stack, code)
     assert sum(row[0] + row[2] for (_, dimension, _), row in whole.items() if dimension == "") == 2 * count
-    await actions.fold_hours(links, end)
-    assert await actions.fold_hours(links, end) == 0
+    await statistics.fold_hours(links, end)
+    assert await statistics.fold_hours(links, end) == 0
     assert await everything(stack, code) == whole
 
 
@@ -273,7 +274,7 @@ async def test_clicks_come_while_hours_are_folded(stack: Any, code: str) -> None
     settling = asyncio.create_task(stack.settle())
     links = stack.state("links").links
     while not settling.done():
-        await actions.fold_hours(links, datetime.now(UTC) - timedelta(days=3))
+        await statistics.fold_hours(links, datetime.now(UTC) - timedelta(days=3))
     await settling
     sums = [row for (_, dimension, _), row in (await everything(stack, code)).items() if dimension == ""]
     assert sum(row[0] for row in sums) == expected[False]

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ApiError, http, withQuery } from './api';
+import { ApiError, http, retryAfterOf, withQuery } from './api';
 
 let server: Server;
 let root = '';
@@ -61,6 +61,19 @@ describe('http', () => {
   it('takes the title where there is no detail', async () => {
     answer = (_, response) => response.writeHead(429).end(JSON.stringify({ title: 'Too many requests', status: 429, code: 'too_many_requests' }));
     expect(await failing(http.get(`${root}/links`))).toMatchObject({ status: 429, message: 'Too many requests', fields: {} });
+  });
+  it('knows when to ask again', async () => {
+    answer = (_, response) => response.writeHead(429, { 'retry-after': '7' }).end(JSON.stringify({ title: 'Too much', code: 'x' }));
+    expect(await failing(http.get(root))).toMatchObject({ retryAfter: 7 });
+    answer = (_, response) => response.writeHead(503, { 'retry-after': '3' }).end('<h1>Busy</h1>');
+    expect(await failing(http.get(root))).toMatchObject({ retryAfter: 3 });
+    answer = (_, response) => response.writeHead(500).end();
+    expect(await failing(http.get(root))).toMatchObject({ retryAfter: null });
+  });
+  it('reads Retry-After as a number and as a date', () => {
+    const now = Date.UTC(2026, 10, 23, 12, 0, 0);
+    expect(['0', ' 42 ', 'Mon, 23 Nov 2026 12:01:30 GMT', 'Mon, 23 Nov 2026 11:00:00 GMT'].map((said) => retryAfterOf(said, now))).toEqual([0, 42, 90, 0]);
+    expect([null, '', 'soon', '-5', '1.5', 'Friday 13'].map((said) => retryAfterOf(said, now))).toEqual([null, null, null, null, null, null]);
   });
   it('has words for an answer that isn’t ours', async () => {
     answer = (_, response) => response.writeHead(502).end('<h1>Bad gateway</h1>');

@@ -16,13 +16,25 @@ export class ApiError extends Error {
   readonly status: number;
   readonly code: string;
   readonly fields: Readonly<Record<string, string>>;
+  /** Seconds after which the server wants to be asked again; null where it doesn't say. */
+  readonly retryAfter: number | null;
 
-  constructor(problem: Problem) {
+  constructor(problem: Problem, retryAfter: number | null = null) {
     super(problem.detail || problem.title);
     this.status = problem.status;
     this.code = problem.code;
     this.fields = problem.fields ?? {};
+    this.retryAfter = retryAfter;
   }
+}
+
+/** Seconds from now that a Retry-After header tells, which names their number or a date (RFC 9110, 10.2.3). */
+export function retryAfterOf(header: string | null, now: number = Date.now()): number | null {
+  const said = header?.trim() ?? '';
+  if (/^\d{1,9}$/.test(said)) return Number(said);
+  // Nothing but a date has a time in it; Date.parse would take more for one.
+  const at = /\d:\d\d:\d/.test(said) ? Date.parse(said) : NaN;
+  return Number.isNaN(at) ? null : Math.max(0, Math.ceil((at - now) / 1000));
 }
 
 export type Query = Record<string, string | number | boolean | null | undefined>;
@@ -37,13 +49,14 @@ export function withQuery(path: string, query: Query = {}): string {
 interface Options {
   query?: Query;
   signal?: AbortSignal;
+  headers?: Record<string, string>;
   /** Longest wait for the whole answer, in seconds. */
   timeout?: number;
 }
 
 async function call<T>(method: string, path: string, body: unknown, options: Options): Promise<T> {
   const timeout = AbortSignal.timeout((options.timeout ?? 20) * 1000);
-  const headers: Record<string, string> = { accept: 'application/json' };
+  const headers: Record<string, string> = { accept: 'application/json', ...options.headers };
   let payload: BodyInit | null = null;
   if (body instanceof Blob) {
     headers['content-type'] = body.type;
@@ -78,10 +91,11 @@ async function call<T>(method: string, path: string, body: unknown, options: Opt
 }
 
 function problemOf(response: Response, text: string): ApiError {
+  const retryAfter = retryAfterOf(response.headers.get('retry-after'));
   try {
     const problem = JSON.parse(text) as Partial<Problem>;
     if (typeof problem.title === 'string')
-      return new ApiError({ code: 'error', ...problem, title: problem.title, status: response.status });
+      return new ApiError({ code: 'error', ...problem, title: problem.title, status: response.status }, retryAfter);
   } catch {
     // Not ours: a proxy's page, or nothing at all.
   }
@@ -89,7 +103,7 @@ function problemOf(response: Response, text: string): ApiError {
     response.status >= 500
       ? `Tenfold answered with an error (${response.status}). Try again in a moment.`
       : `That didn’t work (${response.status}).`;
-  return new ApiError({ title, status: response.status, code: 'error' });
+  return new ApiError({ title, status: response.status, code: 'error' }, retryAfter);
 }
 
 export const http = {

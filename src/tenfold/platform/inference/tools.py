@@ -60,7 +60,7 @@ def offered(body: Mapping[str, Any]) -> Sequence[str]:
 
 def forced(body: Mapping[str, Any]) -> dict[str, object]:
     """The same request for an endpoint that isn't held to `tool_choice`: it can write nothing but calls."""
-    choice = _plain(body.get("tool_choice"))
+    choice = body.get("tool_choice")
     if choice is None or choice in ("auto", "none"):
         return dict(body)
     tools = _tools(body)
@@ -100,14 +100,9 @@ def _schema(function: _Function) -> dict[str, object]:
 
 def _tools(body: Mapping[str, Any]) -> list[_Tool]:
     try:
-        return msgspec.convert(_plain(body.get("tools")) or [], list[_Tool])
+        return msgspec.convert(body.get("tools") or [], list[_Tool])
     except msgspec.ValidationError:
         return []
-
-
-def _plain(value: Any) -> Any:
-    """Decoded, where it came through as it was."""
-    return msgspec.json.decode(msgspec.json.encode(value))
 
 
 def read(text: str, names: Sequence[str]) -> tuple[str, list[Call]]:

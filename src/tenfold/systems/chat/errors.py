@@ -33,6 +33,10 @@ class FileEmpty(errors.Invalid):
     """There is nothing in this file."""
 
 
+class FileRefused(errors.Invalid):
+    """I can't help with what this file says. It wasn't kept; people will look at whether this was right."""
+
+
 class TooManyAnswers(errors.TenfoldError):
     """{most} answers are being written for you already. Wait for one of them, or stop it."""
 
@@ -47,3 +51,7 @@ class QuestionTooLong(errors.TenfoldError):
 
 class ThreadFull(errors.Conflict):
     """This conversation has {most} messages, and takes no more. Begin a new one."""
+
+
+class KeyReused(errors.Invalid):
+    """This Idempotency-Key has come with another question. Give each question a key of its own."""

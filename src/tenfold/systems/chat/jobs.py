@@ -25,3 +25,10 @@ async def end_orphans(chat: Chat) -> None:
         ended = await store.fail_silent(tx, SILENCE, INTERRUPTED)
     if ended:
         log.warning("answers_orphaned", count=ended)
+
+
+@schedule(every=timedelta(hours=1), name="chat-forget-idempotency-keys")
+async def forget_idempotency_keys(chat: Chat) -> None:
+    """Remove the keys of questions that were asked more than a day ago."""
+    async with chat.runtime.db.transaction() as tx:
+        await store.delete_old_asked(tx)

@@ -1,13 +1,15 @@
 """The front door of chat."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from tenfold.platform.runtime import Runtime
-from tenfold.platform.system import System
+from tenfold.platform.system import Figure, Reviews, System
 from tenfold.systems.chat import jobs
+from tenfold.systems.chat.actions import reviewing
 from tenfold.systems.chat.actions.answering import Answering
 from tenfold.systems.chat.actions.context import Chat
+from tenfold.systems.chat.actions.figures import read_day
 from tenfold.systems.chat.actions.ledger import Ledger
 from tenfold.systems.chat.capacity import capacity
 from tenfold.systems.chat.demo import demo
@@ -35,6 +37,17 @@ async def start(runtime: Runtime) -> AsyncIterator[Chat]:
         yield Chat(runtime, settings, ledger, answering, sandbox, reader)
 
 
+async def figures(chat: Chat) -> Sequence[Figure]:
+    """Conversations, and what was answered in the last 24 hours."""
+    day = await read_day(chat)
+    return [
+        Figure(label="Conversations", value=day.conversations),
+        Figure(label="Answers in 24 h", value=sum(day.answers), series=day.answers),
+        Figure(label="Tokens in 24 h", value=sum(day.tokens), series=day.tokens),
+        Figure(label="By the fast model", value=round(100 * day.fast), unit="%"),
+    ]
+
+
 system: System[Chat] = System(
     name="chat",
     title="Chat",
@@ -44,9 +57,11 @@ system: System[Chat] = System(
     start=start,
     pages=frozenset({"", "app"}),
     controllers=(OpenAIEndpoints, ThreadEndpoints, FileEndpoints, RunEndpoints),
-    schedules=(jobs.end_orphans, jobs.remove_abandoned_files),
+    schedules=(jobs.end_orphans, jobs.remove_abandoned_files, jobs.forget_idempotency_keys),
     tiers=frozenset({"fast", "smart", "embed"}),
     provide=lambda chat: {"chat": chat},
     demo=demo,
+    reviews=Reviews(list=reviewing.list_held, close=reviewing.close),
+    figures=figures,
     capacity=capacity,
 )

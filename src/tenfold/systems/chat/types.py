@@ -20,6 +20,16 @@ class Spent(msgspec.Struct):
     cost: int = 0
 
 
+class Hour(msgspec.Struct):
+    """What all accounts together were answered by a model in an hour."""
+
+    at: datetime
+    model: str
+    answers: int = 0
+    #: Read and written.
+    tokens: int = 0
+
+
 type Model = Literal["auto", "fast", "smart"]
 type Status = Literal["queued", "streaming", "complete", "stopped", "failed"]
 type Id = Annotated[str, Meta(pattern=r"^\d{1,19}$")]
@@ -96,6 +106,17 @@ class Said(msgspec.Struct, frozen=True):
     text: str
     flagged: bool
     depth: int
+
+
+class Flagged(msgspec.Struct, frozen=True):
+    """What moderation has flagged, without what identifies somebody."""
+
+    id: int
+    side: str
+    #: By category.
+    scores: dict[str, float]
+    text: str
+    created_at: datetime
 
 
 class Threads(msgspec.Struct):

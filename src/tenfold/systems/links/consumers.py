@@ -7,7 +7,8 @@ from itertools import islice
 from tenfold.contracts.links import Click, LinksChanged, LinksClicked
 from tenfold.platform.bus import consumer
 from tenfold.platform.db import Tx
-from tenfold.systems.links import actions, engine, rules
+from tenfold.systems.links import engine, rules
+from tenfold.systems.links.actions import statistics
 from tenfold.systems.links.state import LinksState
 from tenfold.systems.links.types import LiveClick
 
@@ -20,7 +21,7 @@ SHOWN_LIVE = 20
 async def count_clicks(tx: Tx, events: Sequence[LinksClicked], state: LinksState) -> None:
     """Add clicks to the rollups, each once: the inbox commits with them, so a redelivery finds its event counted."""
     seen = [describe(click, event.agent_of(click)) for event in events for click in event.clicks]
-    await actions.count(tx, seen, state.values.admit)
+    await statistics.count(tx, seen, state.values.admit)
     watched = await state.watching.watched({click.code for click in seen})
     if watched:
         tx.after_commit(lambda: _show(state, [click for click in seen if click.code in watched]))

@@ -9,7 +9,7 @@ from itertools import batched
 from tenfold.contracts.links import Click, LinksClicked
 from tenfold.platform.demo import DEMO_NAME, demo_account
 from tenfold.platform.identity import Principal
-from tenfold.systems.links import actions
+from tenfold.systems.links.actions import making, reading
 from tenfold.systems.links.errors import AliasTaken, LinkNotFound
 from tenfold.systems.links.state import LinksState
 from tenfold.systems.links.types import ShortenLink
@@ -51,7 +51,7 @@ async def demo(state: LinksState) -> str:
     principal = Principal(account_id=account.id, name=account.name, tier=account.tier)
     how = f"sign in as {DEMO_NAME} with the password {password}"
     try:
-        await actions.read(state.links, LINKS[-1][0], principal)
+        await reading.read(state.links, LINKS[-1][0], principal)
     except LinkNotFound:
         pass
     else:
@@ -63,7 +63,7 @@ async def demo(state: LinksState) -> str:
         await state.runtime.bus.publish(event, id=f"demo-links-{account.id}-{number}")
     for alias, url, title, tags, _ in LINKS:
         with suppress(AliasTaken):
-            await actions.shorten(state.links, ShortenLink(url=url, alias=alias, title=title, tags=tags), principal)
+            await making.shorten(state.links, ShortenLink(url=url, alias=alias, title=title, tags=tags), principal)
     return f"{len(LINKS)} links, {len(clicks):,} clicks; {how}"
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tenfold.platform.live import Live
 from tenfold.platform.runtime import Runtime
-from tenfold.systems.links.actions import Links
+from tenfold.systems.links.actions.context import Links
 from tenfold.systems.links.hot import Allowance, Recorder, Watching
 from tenfold.systems.links.rules import ValueLimit
 

@@ -12,8 +12,9 @@ from tenfold.platform.leases import Counter
 from tenfold.platform.runtime import Runtime
 from tenfold.platform.settings import Settings
 from tenfold.platform.system import Figure, System
-from tenfold.systems.links import actions, rules
-from tenfold.systems.links.actions import Links
+from tenfold.systems.links import rules
+from tenfold.systems.links.actions import following, statistics
+from tenfold.systems.links.actions.context import Links
 from tenfold.systems.links.capacity import capacity
 from tenfold.systems.links.consumers import count_clicks, forget_changed
 from tenfold.systems.links.demo import demo
@@ -32,7 +33,7 @@ async def start(runtime: Runtime) -> AsyncIterator[LinksState]:
     cache: Cache[str, Target] = Cache(
         "links",
         Target,
-        lambda codes: actions.load_targets(runtime.db, codes),
+        lambda codes: following.load_targets(runtime.db, codes),
         hot=runtime.hot,
         broadcast=runtime.bus.broadcast,
         entries=settings.memory_links,
@@ -60,7 +61,7 @@ async def start(runtime: Runtime) -> AsyncIterator[LinksState]:
         most=settings.buffered_clicks,
         proxies=runtime.proxies,
     )
-    allowance = Allowance(lambda code, wanted: actions.take_clicks(runtime.db, code, wanted))
+    allowance = Allowance(lambda code, wanted: following.take_clicks(runtime.db, code, wanted))
     values = rules.ValueLimit(settings.values_per_hour)
     stop = asyncio.Event()
     telemetry.watch("cache", cache, counters=cache.COUNTERS, gauges="bytes", cache="links")
@@ -109,8 +110,8 @@ def hosts(state: LinksState) -> frozenset[str]:
 
 async def figures(state: LinksState) -> Sequence[Figure]:
     """Links, and what was clicked in the last 24 hours."""
-    count = await actions.estimate_links(state.runtime.db)
-    day = await actions.day_of(state.runtime.db, rules.ALL)
+    count = await statistics.estimate_links(state.runtime.db)
+    day = await statistics.day_of(state.runtime.db, rules.ALL)
     return [
         Figure(label="Links", value=count),
         Figure(label="Clicks in 24 h", value=sum(hour.clicks for hour in day), series=[hour.clicks for hour in day]),

@@ -113,8 +113,9 @@ export function chatApi(api: string) {
     read: (id: string) => http.get<{ thread: Thread; messages: Message[] }>(thread(id)),
     change: (id: string, change: { title?: string; model?: Model; head_id?: string }) => http.patch<Thread>(thread(id), change),
     remove: (id: string) => http.delete(thread(id)),
-    ask: (id: string, question: { text: string; parent_id: string | null; attachments?: string[] }) =>
-      http.post<{ question: Message; answer: Message }>(thread(id, '/messages'), question),
+    /** With the same key again it is what was asked before, and nothing is asked twice. */
+    ask: (id: string, question: { text: string; parent_id: string | null; attachments?: string[] }, key: string) =>
+      http.post<{ question: Message; answer: Message }>(thread(id, '/messages'), question, { headers: { 'idempotency-key': key } }),
     regenerate: (id: string, model: Model) => http.post<Message>(message(id, '/regenerate'), { model }),
     stop: (id: string) => http.post(message(id, '/stop')),
     streamUrl: (id: string) => message(id, '/stream'),

@@ -32,6 +32,9 @@ export interface Sending {
 /** Characters of an answer that are read out when it is finished. */
 const SPOKEN = 1500;
 
+/** 128 random bits. `crypto.randomUUID` isn't there on a page without TLS. */
+const newKey = (): string => Array.from(crypto.getRandomValues(new Uint32Array(4)), (each) => each.toString(36)).join('-');
+
 export class Conversation {
   thread = $state.raw<Thread | null>(null);
   error = $state.raw<ApiError | null>(null);
@@ -115,14 +118,13 @@ export class Conversation {
   /** Asks at the end of the path, or in place of `instead`, which makes a branch. */
   async ask(text: string, files: readonly Attached[], instead?: Message): Promise<void> {
     const parent = instead ? instead.parent_id : (this.last?.id ?? null);
+    // Of this question, however often it is sent: an answer that got lost on its way is found and not asked for again.
+    const key = newKey();
     await this.#send({ text, files, parent }, async () => {
       const made = !this.thread;
       this.thread ??= await this.#hub.api.start(this.#hub.model);
-      const { question, answer } = await this.#hub.api.ask(this.thread.id, {
-        text,
-        parent_id: parent,
-        ...(files.length && { attachments: files.map(({ id }) => id) }),
-      });
+      const asked = { text, parent_id: parent, ...(files.length && { attachments: files.map(({ id }) => id) }) };
+      const { question, answer } = await this.#hub.api.ask(this.thread.id, asked, key);
       this.#head = answer.id;
       this.#take([question, answer]);
       return { ...this.thread, updated_at: question.created_at, made };

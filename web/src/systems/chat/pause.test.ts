@@ -2,16 +2,16 @@ import { describe, expect, it } from 'vitest';
 import { ApiError } from '../../platform/api';
 import { countdown, pauseOf } from './pause';
 
-const error = (status: number, title: string): ApiError => new ApiError({ status, title, code: 'x' });
+const error = (status: number, code: string, retryAfter: number | null = null): ApiError => new ApiError({ status, title: 'No', code }, retryAfter);
 
 describe('pauseOf', () => {
-  it('reads the seconds of a refusal', () => {
-    expect(pauseOf(error(429, 'That was too much at once. Try again in 42 seconds.'))).toBe(42);
-    expect(pauseOf(error(503, 'Busy. Try again in 1 second.'))).toBe(1);
-    expect(pauseOf(error(429, 'Try again in 99999 seconds.'))).toBe(3600);
+  it('is what the server says, within bounds', () => {
+    expect(pauseOf(error(429, 'too_many_requests', 42))).toBe(42);
+    expect(pauseOf(error(503, 'inference_busy', 0))).toBe(1);
+    expect(pauseOf(error(429, 'too_many_requests', 99999))).toBe(3600);
   });
-  it('has a usual pause, and none for other errors', () => {
-    expect([pauseOf(error(429, 'Too much.')), pauseOf(error(503, 'Down.')), pauseOf(error(500, 'Try again in 5 seconds.'))]).toEqual([10, null, null]);
+  it('has a usual pause, and none where waiting doesn’t help', () => {
+    expect([pauseOf(error(429, 'too_many_answers')), pauseOf(error(429, 'budget_spent')), pauseOf(error(503, 'unavailable', 2)), pauseOf(error(500, 'error', 5))]).toEqual([10, null, null, null]);
   });
 });
 

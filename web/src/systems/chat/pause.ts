@@ -6,12 +6,11 @@ const LONGEST = 3600;
 /** Where the server doesn't say, in seconds. */
 const USUAL = 10;
 
-/** Seconds until the same may be tried again, or null when waiting is not what helps. The server's words carry them. */
-export function pauseOf({ status, message }: ApiError): number | null {
-  if (status !== 429 && status !== 503) return null;
-  const said = /\bin (\d{1,6}) ?s(?:ec(?:ond)?s?)?\b/i.exec(message)?.[1];
-  if (said === undefined) return status === 429 ? USUAL : null;
-  return Math.min(LONGEST, Math.max(1, Number(said)));
+/** Seconds until the same may be tried again, or null when waiting is not what helps: there is no budget before tomorrow. */
+export function pauseOf({ status, code, retryAfter }: ApiError): number | null {
+  if (code === 'budget_spent') return null;
+  if (status !== 429 && code !== 'inference_busy') return null;
+  return Math.min(LONGEST, Math.max(1, retryAfter ?? USUAL));
 }
 
 /** `12 s`, `2:05` */

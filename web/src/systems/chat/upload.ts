@@ -1,16 +1,16 @@
 /** Sends a file as it is and tells how far it is: what fetch, and so platform/api.ts, can't. */
-import { ApiError, type Problem } from '../../platform/api';
+import { ApiError, retryAfterOf, type Problem } from '../../platform/api';
 
 /** The error in an answer: the platform's problem, or a proxy's page. */
-export function refusalOf(status: number, text: string): ApiError {
+export function refusalOf(status: number, text: string, retryAfter: number | null = null): ApiError {
   try {
     const problem = JSON.parse(text) as Partial<Problem>;
-    if (typeof problem.title === 'string') return new ApiError({ code: 'error', ...problem, title: problem.title, status });
+    if (typeof problem.title === 'string') return new ApiError({ code: 'error', ...problem, title: problem.title, status }, retryAfter);
   } catch {
     // Not ours: a proxy's page, or nothing at all.
   }
   const title = status === 413 ? 'This file is too big.' : `The file couldn’t be sent (${status}). Try again in a moment.`;
-  return new ApiError({ title, status, code: 'error' });
+  return new ApiError({ title, status, code: 'error' }, retryAfter);
 }
 
 /** `onProgress` hears from 0 to 1. Rejects with an ApiError; after `signal` it stays silent. */
@@ -23,7 +23,7 @@ export function upload<T>(path: string, file: File, onProgress: (share: number) 
     request.upload.onprogress = ({ loaded, total }) => onProgress(total ? loaded / total : 0);
     request.onerror = () => reject(new ApiError({ title: 'The file couldn’t be sent. Check that you are online, then try again.', status: 0, code: 'unreachable' }));
     request.onload = () => {
-      if (request.status < 200 || request.status >= 300) reject(refusalOf(request.status, request.responseText));
+      if (request.status < 200 || request.status >= 300) reject(refusalOf(request.status, request.responseText, retryAfterOf(request.getResponseHeader('retry-after'))));
       else resolve(JSON.parse(request.responseText) as T);
     };
     signal.addEventListener('abort', () => request.abort(), { once: true });

@@ -2,7 +2,7 @@
  * Calls of the Mastodon API. Like platform/api.ts, plus what that API has of its own: errors as `{"error"}`, pages named
  * in Link headers, forms, PUT.
  */
-import { ApiError, withQuery, type Problem, type Query } from '../../platform/api';
+import { ApiError, retryAfterOf, withQuery, type Problem, type Query } from '../../platform/api';
 
 export interface Page<T> {
   items: T[];
@@ -23,16 +23,16 @@ const UNREACHABLE = 'Tenfold can’t be reached. Check that it is running and th
 export const unreachable = (): ApiError => new ApiError({ title: UNREACHABLE, status: 0, code: 'unreachable' });
 
 /** The error in an answer: this API's own, the platform's problem, or a proxy's page. */
-export function errorOf(status: number, text: string): ApiError {
+export function errorOf(status: number, text: string, retryAfter: number | null = null): ApiError {
   const title = status >= 500 ? `Tenfold answered with an error (${status}). Try again in a moment.` : `That didn’t work (${status}).`;
   try {
     const body = JSON.parse(text) as Partial<Problem> & { error?: unknown; details?: Record<string, string> };
-    if (typeof body.title === 'string') return new ApiError({ code: 'error', ...body, title: body.title, status });
-    if (typeof body.error === 'string') return new ApiError({ title: body.error, status, code: 'error', ...(body.details && { fields: body.details }) });
+    if (typeof body.title === 'string') return new ApiError({ code: 'error', ...body, title: body.title, status }, retryAfter);
+    if (typeof body.error === 'string') return new ApiError({ title: body.error, status, code: 'error', ...(body.details && { fields: body.details }) }, retryAfter);
   } catch {
     // Not ours: a proxy's page, or nothing at all.
   }
-  return new ApiError({ title, status, code: 'error' });
+  return new ApiError({ title, status, code: 'error' }, retryAfter);
 }
 
 /** The query of `rel="next"`. The path before it is ours: behind a proxy the server may know itself by another name. */
@@ -53,7 +53,7 @@ async function call(method: string, path: string, body: unknown, options: Option
       signal: options.signal ? AbortSignal.any([options.signal, timeout]) : timeout,
     });
     const text = await response.text();
-    if (!response.ok) throw errorOf(response.status, text);
+    if (!response.ok) throw errorOf(response.status, text, retryAfterOf(response.headers.get('retry-after')));
     return [response, text];
   } catch (error) {
     if (error instanceof ApiError || options.signal?.aborted) throw error;
@@ -88,7 +88,7 @@ export function upload<T>(path: string, form: FormData, onProgress: (share: numb
     request.upload.onprogress = ({ loaded, total }) => onProgress(total ? loaded / total : 0);
     request.onerror = () => reject(unreachable());
     request.onload = () => {
-      if (request.status < 200 || request.status >= 300) reject(errorOf(request.status, request.responseText));
+      if (request.status < 200 || request.status >= 300) reject(errorOf(request.status, request.responseText, retryAfterOf(request.getResponseHeader('retry-after'))));
       else resolve(JSON.parse(request.responseText) as T);
     };
     signal.addEventListener('abort', () => request.abort(), { once: true });

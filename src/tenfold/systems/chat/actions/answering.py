@@ -174,6 +174,8 @@ class Answering:
                 await store.end_message(tx, account_id, answer, INTERRUPTED)
                 if answer.model is not None:
                     await ledger_store.add_usage(tx, [self._ledger.entry(account_id, answer.model, writing.taken)])
+            if answer.model is not None:
+                self._ledger.count(answer.model, writing.taken)
         except Unavailable:
             log.warning("answer_not_kept", message_id=answer.id)  # it is found silent, with what was noted of it
         finally:

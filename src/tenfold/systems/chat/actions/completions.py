@@ -156,7 +156,7 @@ async def embed(
         short = np.array(vectors, np.float64)[:, :dimensions]
         vectors = (short / np.linalg.norm(short, axis=1, keepdims=True)).tolist()
     tokens = sum(len(text) // 4 + 1 for text in texts)
-    chat.ledger.add(account_id, "embed", Usage(prompt_tokens=tokens, total_tokens=tokens))
+    chat.ledger.add(account_id, "embed", Usage(prompt_tokens=tokens, total_tokens=tokens), answers=0)
     return vectors, tokens
 
 

@@ -6,9 +6,10 @@ import re
 from tenfold.platform.blobs import extension
 from tenfold.platform.identity import Principal
 from tenfold.platform.limits import Limit
+from tenfold.systems.chat.actions import safety
 from tenfold.systems.chat.actions.context import Chat
-from tenfold.systems.chat.actions.safety import redact
-from tenfold.systems.chat.errors import FileEmpty, FileNotFound, FilesFull
+from tenfold.systems.chat.errors import FileEmpty, FileNotFound, FileRefused, FilesFull
+from tenfold.systems.chat.rules import moderation
 from tenfold.systems.chat.rules.context import estimate
 from tenfold.systems.chat.store import files as store
 from tenfold.systems.chat.types import File, StoredFile
@@ -19,6 +20,8 @@ SEND = Limit(
 )
 #: Accounts whose abandoned files are looked for at once.
 AT_ONCE = 100
+#: Characters of a file that are judged together, and those that are judged again with what follows them.
+PART, SHARED = 10_000, 500
 ANYTHING = "application/octet-stream"
 
 _TYPE = re.compile(r"[a-z0-9.+-]{1,63}/[a-z0-9.+-]{1,127}")
@@ -27,15 +30,16 @@ _TYPE = re.compile(r"[a-z0-9.+-]{1,63}/[a-z0-9.+-]{1,127}")
 async def keep(chat: Chat, data: bytes, name: str, media_type: str, principal: Principal) -> File:
     """Keep a file and read it, for a question to come.
 
-    Raises Unauthorized, TooManyRequests, FileEmpty, FilesFull, Unavailable.
+    Raises Unauthorized, TooManyRequests, FileEmpty, FileRefused, FilesFull, Unavailable.
     """
     account_id = principal.require("chat")
     await chat.runtime.limits.take(SEND, principal)
     if not data:
         raise FileEmpty
     read = await chat.reader.read(data, name, media_type)
-    text = await redact(read.text) if chat.settings.redact_pii else read.text
     number = chat.runtime.ids.next()
+    await _check(chat, account_id, number, f"{name}\n{read.text}")  # models are told both
+    text = await safety.redact(read.text) if chat.settings.redact_pii else read.text
     kind = media_type.lower() if _TYPE.fullmatch(media_type.lower()) else ANYTHING
     file = StoredFile(
         id=str(number),
@@ -54,6 +58,20 @@ async def keep(chat: Chat, data: bytes, name: str, media_type: str, principal: P
         await store.insert_file(tx, account_id, file)
     await chat.runtime.blobs.put(file.key, data)
     return shown(file)
+
+
+async def _check(chat: Chat, account_id: int, number: int, said: str) -> None:
+    """Judge what a file says, all of it. Of one that is refused, the part that was flagged is kept for review.
+
+    Raises FileRefused.
+    """
+    for at in range(0, len(said), PART - SHARED):
+        part = said[at : at + PART]
+        judged = await safety.judge(part)
+        if moderation.refuses(judged, len(said)):
+            async with chat.runtime.db.transaction() as tx:
+                await safety.note_flagged(tx, account_id, number, "file", judged, part)
+            raise FileRefused
 
 
 async def find(chat: Chat, file_id: int, principal: Principal) -> StoredFile:

@@ -13,7 +13,7 @@ from tenfold.platform.settings import Settings
 from tenfold.systems.chat.errors import BudgetSpent
 from tenfold.systems.chat.settings import ChatSettings
 from tenfold.systems.chat.store import usage as store
-from tenfold.systems.chat.types import Spent
+from tenfold.systems.chat.types import Hour, Spent
 
 log = structlog.get_logger(__name__)
 
@@ -31,18 +31,19 @@ class Ledger:
         self._settings = settings
         self._own = own
         self._waiting: dict[tuple[int, date, str], Spent] = {}
+        self._hours: dict[tuple[datetime, str], Hour] = {}
         self._spent: dict[int, tuple[float, int]] = {}
         self._writer: asyncio.Task[None] | None = None
 
-    def add(self, account_id: int, model: str, usage: Usage) -> None:
-        """Write down, in a moment, what an answer took."""
-        new = self.entry(account_id, model, usage)
-        key = account_id, new.day, model
-        spent = self._waiting.setdefault(key, Spent(account_id=account_id, day=new.day, model=model))
-        spent.requests += new.requests
-        spent.tokens_in += new.tokens_in
-        spent.tokens_out += new.tokens_out
-        spent.cost += new.cost
+    def add(self, account_id: int, model: str, usage: Usage, *, answers: int = 1) -> None:
+        """Write down, in a moment, what a model was asked. A title, say, is no answer."""
+        _gather(self._waiting, self.entry(account_id, model, usage))
+        self.count(model, usage, answers=answers)
+
+    def count(self, model: str, usage: Usage, *, answers: int = 1) -> None:
+        """Write down, in a moment, what counts for all accounts together. `add` does; what makes an `entry` must."""
+        hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+        _gather_hour(self._hours, Hour(hour, model, answers, usage.prompt_tokens + usage.completion_tokens))
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write_soon())
 
@@ -89,27 +90,41 @@ class Ledger:
         if self._writer is not None:
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
-        if self._waiting:
+        if self._waiting or self._hours:
             await self._write()
 
     async def _write_soon(self) -> None:
-        while self._waiting:
+        while self._waiting or self._hours:
             await asyncio.sleep(GATHER)
             try:
                 await self._write()
             except Unavailable:
-                log.warning("ledger_waits", entries=len(self._waiting))
+                log.warning("ledger_waits", entries=len(self._waiting) + len(self._hours))
 
     async def _write(self) -> None:
         waiting, self._waiting = self._waiting, {}
+        hours, self._hours = self._hours, {}
         try:
             async with self._db.transaction() as tx:
                 await store.add_usage(tx, list(waiting.values()))
+                await store.add_hours(tx, list(hours.values()))  # last: all processes wait for each other here
         except Unavailable:
-            for key, spent in waiting.items():
-                later = self._waiting.setdefault(key, Spent(account_id=key[0], day=key[1], model=key[2]))
-                later.requests += spent.requests
-                later.tokens_in += spent.tokens_in
-                later.tokens_out += spent.tokens_out
-                later.cost += spent.cost
+            for spent in waiting.values():
+                _gather(self._waiting, spent)
+            for hour in hours.values():
+                _gather_hour(self._hours, hour)
             raise
+
+
+def _gather(into: dict[tuple[int, date, str], Spent], new: Spent) -> None:
+    known = into.setdefault((new.account_id, new.day, new.model), Spent(new.account_id, new.day, new.model))
+    known.requests += new.requests
+    known.tokens_in += new.tokens_in
+    known.tokens_out += new.tokens_out
+    known.cost += new.cost
+
+
+def _gather_hour(into: dict[tuple[datetime, str], Hour], new: Hour) -> None:
+    known = into.setdefault((new.at, new.model), Hour(new.at, new.model))
+    known.answers += new.answers
+    known.tokens += new.tokens

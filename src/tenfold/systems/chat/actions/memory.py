@@ -144,7 +144,7 @@ class Memory:
         body = {"messages": [{"role": "user", "content": TITLE + asked}], "max_tokens": 12, "temperature": 0}
         try:
             named = await self._runtime.inference.complete("fast", body, caller=f"account/{account_id}")
-            self._ledger.add(account_id, "fast", named.usage)
+            self._ledger.add(account_id, "fast", named.usage, answers=0)
             said = " ".join(named.text.split()).strip("\"'*#. ")
             title = said[:80] if len(said) > 2 and not (await safety.judge(said)).flagged else title
         except TenfoldError:
@@ -183,7 +183,7 @@ class Memory:
         except TenfoldError:
             log.info("thread_not_summarised", thread_id=thread_id)
             return
-        self._ledger.add(account_id, "fast", made.usage)
+        self._ledger.add(account_id, "fast", made.usage, answers=0)
         if text := made.text.strip():
             async with self._runtime.db.transaction() as tx:
                 summary = Summary(text, first + part.stop)

@@ -8,7 +8,7 @@ import structlog
 from tenfold.platform.db import Tx
 from tenfold.systems.chat.rules import moderation, pii
 from tenfold.systems.chat.rules.moderation import Moderation
-from tenfold.systems.chat.store import threads as store
+from tenfold.systems.chat.store import flagged as store
 
 log = structlog.get_logger(__name__)
 

@@ -15,7 +15,14 @@ from tenfold.systems.chat.actions.answering import QUIET
 from tenfold.systems.chat.actions.completions import ASK
 from tenfold.systems.chat.actions.context import Chat
 from tenfold.systems.chat.actions.files import shown
-from tenfold.systems.chat.errors import FileNotFound, MessageNotFound, ThreadFull, ThreadNotFound, TooManyAnswers
+from tenfold.systems.chat.errors import (
+    FileNotFound,
+    KeyReused,
+    MessageNotFound,
+    ThreadFull,
+    ThreadNotFound,
+    TooManyAnswers,
+)
 from tenfold.systems.chat.store import files
 from tenfold.systems.chat.store import threads as store
 from tenfold.systems.chat.store import usage as ledger
@@ -123,18 +130,31 @@ async def delete(chat: Chat, thread_id: int, principal: Principal) -> None:
         await chat.runtime.blobs.delete(*keys)
 
 
-async def ask(chat: Chat, thread_id: int, wish: Ask, principal: Principal) -> Exchange:
+async def ask(
+    chat: Chat, thread_id: int, wish: Ask, principal: Principal, *, idempotency_key: str | None = None
+) -> Exchange:
     """Keep a question; the answer begins behind it.
 
+    A client that sends the same key again within a day gets what it has asked, as that is by then.
     Raises ThreadNotFound, MessageNotFound for a parent of another conversation, ThreadFull, TooManyAnswers,
-    TooManyRequests, BudgetSpent.
+    TooManyRequests, BudgetSpent, and KeyReused for a key of another question.
     """
     account_id = principal.require("chat")
+    if idempotency_key is not None:  # before it counts: who asks again has asked once
+        async with chat.runtime.db.read(fresh=True) as tx:
+            if made := await _find_exchange(tx, account_id, thread_id, idempotency_key, wish):
+                return made
     await _admit(chat, account_id, principal)
     judged = await safety.judge(wish.text)
     ids = [int(each) for each in dict.fromkeys(wish.attachments)]
     async with chat.runtime.db.transaction() as tx:
-        await _lock(chat, tx, account_id)
+        await store.lock_account(tx, account_id)
+        # The same may have been asked at the same time: now that we are alone, it is here or it isn't.
+        if idempotency_key is not None and (
+            made := await _find_exchange(tx, account_id, thread_id, idempotency_key, wish)
+        ):
+            return made
+        await _check_open(chat, tx, account_id)
         thread = await store.find_thread(tx, account_id, thread_id)
         if thread is None:
             raise ThreadNotFound
@@ -153,9 +173,28 @@ async def ask(chat: Chat, thread_id: int, wish: Ask, principal: Principal) -> Ex
         question = await store.insert_message(tx, account_id, asked, ids)
         question.attachments = [shown(attached[each]) for each in ids]
         answer = await _insert_answer(chat, tx, account_id, thread, question)
+        if idempotency_key is not None:
+            asked_by_key = store.Asked(int(question.id), int(answer.id))
+            await store.insert_asked(tx, account_id, thread_id, idempotency_key, asked_by_key)
         if judged.flagged:
             await safety.note_flagged(tx, account_id, int(question.id), "question", judged, wish.text)
     chat.answering.begin(account_id, thread, answer)
+    return Exchange(question, answer)
+
+
+async def _find_exchange(tx: Tx, account_id: int, thread_id: int, key: str, wish: Ask) -> Exchange | None:
+    """What was asked with a key, as it is now. Raises KeyReused where that was something else."""
+    asked = await store.find_asked(tx, account_id, thread_id, key)
+    if asked is None:
+        return None
+    question = await store.find_message(tx, account_id, asked.question_id)
+    answer = await store.find_message(tx, account_id, asked.answer_id)
+    if question is None or answer is None:
+        return None
+    question.attachments = [shown(each) for each in await files.list_files(tx, account_id, [asked.question_id])]
+    sent = [each.id for each in question.attachments]
+    if (question.text, question.parent_id, sent) != (wish.text, wish.parent_id, list(dict.fromkeys(wish.attachments))):
+        raise KeyReused
     return Exchange(question, answer)
 
 
@@ -164,7 +203,8 @@ async def ask_again(chat: Chat, message_id: int, wish: AskAgain, principal: Prin
     account_id = principal.require("chat")
     await _admit(chat, account_id, principal)
     async with chat.runtime.db.transaction() as tx:
-        await _lock(chat, tx, account_id)
+        await store.lock_account(tx, account_id)
+        await _check_open(chat, tx, account_id)
         old = await store.find_message(tx, account_id, message_id)
         if old is None or old.role != "assistant" or old.parent_id is None:
             raise MessageNotFound
@@ -218,9 +258,8 @@ async def _admit(chat: Chat, account_id: int, principal: Principal) -> None:
     await chat.ledger.check(account_id, principal.tier)
 
 
-async def _lock(chat: Chat, tx: Tx, account_id: int) -> None:
-    """Ask as the only one of an account. Raises TooManyAnswers."""
-    await store.lock_account(tx, account_id)
+async def _check_open(chat: Chat, tx: Tx, account_id: int) -> None:
+    """Raises TooManyAnswers. The account is locked, so that nobody asks beside us."""
     if await store.count_open(tx, account_id) >= chat.settings.answers_at_once:
         raise TooManyAnswers(most=chat.settings.answers_at_once)
 

@@ -4,9 +4,8 @@ from typing import Annotated, Any
 
 from litestar import Controller, Request, delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 from litestar.response import Stream
-from msgspec import Meta
 
 from tenfold.platform.http import event_stream
 from tenfold.platform.identity import Principal
@@ -56,9 +55,9 @@ class ThreadEndpoints(Controller):
         self,
         chat: NamedDependency[Chat],
         principal: NamedDependency[Principal],
-        q: FromQuery[Annotated[str, Meta(max_length=200)]] = "",
-        cursor: FromQuery[Annotated[str, Meta(max_length=64)] | None] = None,
-        limit: FromQuery[Annotated[int, Meta(ge=1, le=100)]] = 50,
+        q: Annotated[str, QueryParameter(max_length=200)] = "",
+        cursor: Annotated[str | None, QueryParameter(max_length=64)] = None,
+        limit: Annotated[int, QueryParameter(ge=1, le=100)] = 50,
     ) -> Threads:
         return await threads.list_threads(chat, principal, q, cursor, limit)
 
@@ -104,9 +103,12 @@ class ThreadEndpoints(Controller):
         data: JSONBody[Ask],
         chat: NamedDependency[Chat],
         principal: NamedDependency[Principal],
+        idempotency_key: Annotated[
+            str | None, HeaderParameter(name="Idempotency-Key", min_length=1, max_length=200)
+        ] = None,
     ) -> Exchange:
-        """Ask; the answer is written behind the request, and told by its stream."""
-        exchange = await threads.ask(chat, _thread_id(thread_id), data, principal)
+        """Ask; the answer is written behind the request, and told by its stream. The same key, for a day, asks once."""
+        exchange = await threads.ask(chat, _thread_id(thread_id), data, principal, idempotency_key=idempotency_key)
         locate(request, [exchange.question])
         return exchange
 

@@ -1,6 +1,6 @@
 """What goes over the wire of the OpenAI API, and the bounds of it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -79,10 +79,10 @@ class CompleteChat(_Wish, kw_only=True):
     logit_bias: Annotated[dict[str, float], Meta(max_length=1024)] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
-    tools: Annotated[list[msgspec.Raw], Meta(max_length=128)] | None = None
-    tool_choice: msgspec.Raw | None = None
+    tools: Annotated[list[dict[str, Any]], Meta(max_length=128)] | None = None
+    tool_choice: Name | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
-    response_format: msgspec.Raw | None = None
+    response_format: dict[str, Any] | None = None
     # taken only:
     user: Name | None = None
     metadata: Annotated[dict[str, str], Meta(max_length=16)] | None = None

@@ -12,6 +12,17 @@ CREATE TABLE chat.usage (
     PRIMARY KEY (account_id, day, model)
 );
 
+-- What all accounts together were answered in an hour (UTC), so that nobody adds up the ledger to say so.
+-- distribute: chat.hourly by at
+CREATE TABLE chat.hourly (
+    at timestamptz NOT NULL,
+    model text NOT NULL,
+    answers bigint NOT NULL,
+    -- Read and written; also by what isn't an answer, as a title.
+    tokens bigint NOT NULL,
+    PRIMARY KEY (at, model)
+);
+
 -- distribute: chat.thread by account_id
 CREATE TABLE chat.thread (
     account_id bigint NOT NULL,
@@ -60,6 +71,20 @@ CREATE INDEX message_thread ON chat.message (account_id, thread_id, id);
 CREATE INDEX message_words ON chat.message USING gin (words);
 CREATE INDEX message_open ON chat.message (account_id) WHERE status IN ('queued', 'streaming');
 
+-- A key that a client gave to a question, so that sending it twice asks once.
+-- distribute: chat.idempotency by account_id
+CREATE TABLE chat.idempotency (
+    account_id bigint NOT NULL,
+    thread_id bigint NOT NULL,
+    key text NOT NULL,
+    question_id bigint NOT NULL,
+    answer_id bigint NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (account_id, thread_id, key),
+    FOREIGN KEY (account_id, thread_id) REFERENCES chat.thread (account_id, id) ON DELETE CASCADE
+);
+CREATE INDEX idempotency_age ON chat.idempotency (created_at);
+
 -- What was said on a path up to a message, in short.
 -- distribute: chat.summary by account_id
 CREATE TABLE chat.summary (
@@ -92,7 +117,7 @@ CREATE TABLE chat.turn (
 -- distribute: chat.flagged by account_id
 CREATE TABLE chat.flagged (
     account_id bigint NOT NULL,
-    -- Of the message.
+    -- Of the message, or of the file.
     id bigint NOT NULL,
     side text NOT NULL,
     -- Categories and their scores.
@@ -100,8 +125,11 @@ CREATE TABLE chat.flagged (
     -- Without what identifies somebody.
     text text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
+    -- When somebody has looked at it.
+    reviewed_at timestamptz,
     PRIMARY KEY (account_id, id)
 );
+CREATE INDEX flagged_waiting ON chat.flagged (id DESC) WHERE reviewed_at IS NULL;
 
 -- What was attached to questions; the bytes are objects.
 -- distribute: chat.file by account_id

@@ -37,6 +37,10 @@ CATEGORIES = (
 #: From which score on a category is flagged. Scores are scaled so that it is the same for all.
 THRESHOLD = 0.5
 
+#: The same for texts of more than LONG characters that aren't talked but sent, as files: each window is another chance
+#: to be wrong, and at the threshold of questions every fourth manual is refused. See docs/chat-safety.md.
+LONG, LONG_THRESHOLD = 2000, 0.98
+
 #: Rows of the weights for words and parts of words.
 BUCKETS = 1 << 14
 #: Words of which a judgement is made, and those by which the next ones are further on: harm is no less for standing in
@@ -91,6 +95,11 @@ def moderate(text: str) -> Moderation:
             values[category] = max(values[category], values[name])
     flags = {name: score >= THRESHOLD for name, score in values.items()}
     return Moderation(any(flags.values()), flags, {name: round(score, 4) for name, score in values.items()})
+
+
+def refuses(judged: Moderation, length: int) -> bool:
+    """Whether a part of a file of so many characters, judged like this, is enough to refuse the file."""
+    return judged.flagged and (length <= LONG or max(judged.scores.values()) >= LONG_THRESHOLD)
 
 
 def windows(text: str) -> Iterator[Window]:

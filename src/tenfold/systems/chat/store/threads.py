@@ -1,7 +1,9 @@
 """SQL of conversations and their messages. Every statement carries the account, whose they are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
+
+import msgspec
 
 from tenfold.platform.db import Tx
 from tenfold.systems.chat.types import Message, Thread
@@ -9,6 +11,13 @@ from tenfold.systems.chat.types import Message, Thread
 _THREAD = "id::text, title, model, created_at, updated_at, head_id::text"
 _MESSAGE = """id::text, thread_id::text, parent_id::text, role, text, status, model, tokens_in, tokens_out, error,
               flagged, created_at"""
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A question and its answer, by the key that a client gave them."""
+
+    question_id: int
+    answer_id: int
 
 
 async def insert_thread(tx: Tx, account_id: int, id: int, title: str, model: str, *, named: bool) -> Thread:
@@ -19,6 +28,14 @@ async def insert_thread(tx: Tx, account_id: int, id: int, title: str, model: str
 
 async def find_thread(tx: Tx, account_id: int, id: int) -> Thread | None:
     return await tx.find(Thread, f"SELECT {_THREAD} FROM chat.thread WHERE account_id = $1 AND id = $2", account_id, id)  # noqa: S608
+
+
+async def estimate_threads(tx: Tx) -> int:
+    """How many conversations there are, as far as the last autovacuum knows: exact counting would read them all."""
+    sql = """SELECT CASE WHEN reltuples < 10000 THEN -1 ELSE reltuples END
+             FROM pg_class WHERE oid = 'chat.thread'::regclass"""
+    estimate = int(await tx.value(sql))
+    return estimate if estimate >= 0 else int(await tx.value("SELECT count(*) FROM chat.thread"))
 
 
 async def list_threads(
@@ -86,6 +103,25 @@ async def insert_message(tx: Tx, account_id: int, message: Message, file_ids: Se
 async def find_message(tx: Tx, account_id: int, id: int) -> Message | None:
     sql = f"SELECT {_MESSAGE} FROM chat.message WHERE account_id = $1 AND id = $2"  # noqa: S608
     return await tx.find(Message, sql, account_id, id)
+
+
+async def find_asked(tx: Tx, account_id: int, thread_id: int, key: str) -> Asked | None:
+    """What a client has asked with a key, if it has."""
+    sql = """SELECT question_id, answer_id FROM chat.idempotency
+             WHERE account_id = $1 AND thread_id = $2 AND key = $3"""
+    return await tx.find(Asked, sql, account_id, thread_id, key)
+
+
+async def insert_asked(tx: Tx, account_id: int, thread_id: int, key: str, asked: Asked) -> None:
+    """Note the key that a client gave to a question."""
+    sql = """INSERT INTO chat.idempotency (account_id, thread_id, key, question_id, answer_id)
+             VALUES ($1, $2, $3, $4, $5)"""
+    await tx.execute(sql, account_id, thread_id, key, asked.question_id, asked.answer_id)
+
+
+async def delete_old_asked(tx: Tx) -> int:
+    """Forget keys that no client will send again. How many."""
+    return await tx.execute("DELETE FROM chat.idempotency WHERE created_at < now() - interval '1 day'")
 
 
 async def list_messages(tx: Tx, account_id: int, thread_id: int, limit: int) -> list[Message]:
@@ -159,9 +195,3 @@ async def fail_silent(tx: Tx, seconds: float, error: str) -> int:
     sql = """UPDATE chat.message SET status = 'failed', error = $2, beat_at = NULL
              WHERE status IN ('queued', 'streaming') AND beat_at < now() - make_interval(secs => $1)"""
     return await tx.execute(sql, seconds, error)
-
-
-async def insert_flagged(tx: Tx, account_id: int, id: int, side: str, scores: Mapping[str, float], text: str) -> None:
-    sql = """INSERT INTO chat.flagged (account_id, id, side, scores, text) VALUES ($1, $2, $3, $4::jsonb, $5)
-             ON CONFLICT (account_id, id) DO NOTHING"""
-    await tx.execute(sql, account_id, id, side, dict(scores), text)

@@ -1,10 +1,10 @@
 """SQL of the ledger."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 
 from tenfold.platform.db import Tx
-from tenfold.systems.chat.types import Spent
+from tenfold.systems.chat.types import Hour, Spent
 
 
 async def add_usage(tx: Tx, entries: Sequence[Spent]) -> None:
@@ -29,3 +29,17 @@ async def list_usage(tx: Tx, account_id: int, since: date) -> list[Spent]:
     sql = """SELECT account_id, day, model, requests, tokens_in, tokens_out, cost FROM chat.usage
              WHERE account_id = $1 AND day >= $2 ORDER BY day, model"""
     return await tx.rows(Spent, sql, account_id, since)
+
+
+async def add_hours(tx: Tx, hours: Sequence[Hour]) -> None:
+    sql = """INSERT INTO chat.hourly AS h (at, model, answers, tokens)
+             SELECT * FROM unnest($1::timestamptz[], $2::text[], $3::bigint[], $4::bigint[])
+             ON CONFLICT (at, model) DO UPDATE
+             SET answers = h.answers + excluded.answers, tokens = h.tokens + excluded.tokens"""
+    ordered = sorted(hours, key=lambda each: (each.at, each.model))
+    columns = [[getattr(each, name) for each in ordered] for name in Hour.__struct_fields__]
+    await tx.execute(sql, *columns)
+
+
+async def list_hours(tx: Tx, since: datetime) -> list[Hour]:
+    return await tx.rows(Hour, "SELECT at, model, answers, tokens FROM chat.hourly WHERE at >= $1", since)

@@ -24,8 +24,9 @@ from tenfold.platform.http import event_stream, push, resume_after
 from tenfold.platform.identity import Principal
 from tenfold.platform.limits import Limit, Limits, Rate
 from tenfold.platform.live import Live, frames, sse
-from tenfold.systems.links import actions, engine
-from tenfold.systems.links.actions import Links
+from tenfold.systems.links import engine
+from tenfold.systems.links.actions import changing, making, reading, statistics, tables
+from tenfold.systems.links.actions.context import Links
 from tenfold.systems.links.hot import Watching
 from tenfold.systems.links.types import (
     LINE,
@@ -102,7 +103,7 @@ class LinkEndpoints(Controller):
         ip: NamedDependency[str],
     ) -> Response[Link]:
         await limits.take(CREATE, principal, ip=ip)
-        link, new = await actions.shorten(links, data, principal, host=_host(request))
+        link, new = await making.shorten(links, data, principal, host=_host(request))
         return Response(link, status_code=201 if new else 200)
 
     @post("/bulk", status_code=200, request_max_body_size=BULK_BYTES)
@@ -115,9 +116,9 @@ class LinkEndpoints(Controller):
         limits: NamedDependency[Limits],
         ip: NamedDependency[str],
     ) -> BulkResults:
-        actions.check_rows(links, data.links, principal)
+        making.check_rows(links, data.links, principal)
         await limits.take(BULK, principal, cost=len(data.links), ip=ip)
-        return BulkResults(await actions.shorten_many(links, data.links, principal, host=_host(request)))
+        return BulkResults(await making.shorten_many(links, data.links, principal, host=_host(request)))
 
     @post("/import", status_code=200, request_max_body_size=BULK_BYTES, operation_class=_TakesCsv)
     async def import_csv(
@@ -133,14 +134,14 @@ class LinkEndpoints(Controller):
             text = body.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise BadRequest(reason="it isn't UTF-8") from error
-        rows = actions.parse_csv(text, links.settings.bulk_rows)
-        actions.check_rows(links, rows, principal)
+        rows = tables.parse_csv(text, links.settings.bulk_rows)
+        making.check_rows(links, rows, principal)
         await limits.take(BULK, principal, cost=max(1, len(rows)), ip=ip)
-        return BulkResults(await actions.shorten_many(links, rows, principal, host=_host(request)))
+        return BulkResults(await making.shorten_many(links, rows, principal, host=_host(request)))
 
     @get("/export.csv", media_type="text/csv")
     async def export_csv(self, links: NamedDependency[Links], principal: NamedDependency[Principal]) -> Stream:
-        rows = actions.export(links, principal)
+        rows = tables.export(links, principal)
         first = await anext(rows)  # so that a stranger meets a problem and not half a file
         headers = {"content-disposition": 'attachment; filename="links.csv"', "cache-control": "no-store"}
         return Stream(_chain(first, rows), media_type="text/csv; charset=utf-8", headers=headers)
@@ -156,15 +157,15 @@ class LinkEndpoints(Controller):
         cursor: Annotated[str | None, QueryParameter(max_length=11, pattern="^[0-9A-Za-z]+$")] = None,
         limit: Annotated[int, QueryParameter(ge=1, le=100)] = 25,
     ) -> LinkPage:
-        return await actions.list_links(links, principal, search=q, tag=tag, state=in_state, cursor=cursor, limit=limit)
+        return await reading.list_links(links, principal, search=q, tag=tag, state=in_state, cursor=cursor, limit=limit)
 
     @get("/overview")
     async def overview(self, links: NamedDependency[Links], principal: NamedDependency[Principal]) -> Overview:
-        return await actions.overview(links, principal)
+        return await statistics.overview(links, principal)
 
     @get("/{code:str}")
     async def read(self, code: Code, links: NamedDependency[Links], principal: NamedDependency[Principal]) -> Link:
-        return await actions.read(links, code, principal)
+        return await reading.read(links, code, principal)
 
     @patch("/{code:str}")
     async def change(
@@ -175,11 +176,11 @@ class LinkEndpoints(Controller):
         links: NamedDependency[Links],
         principal: NamedDependency[Principal],
     ) -> Link:
-        return await actions.change(links, code, data, principal, host=_host(request))
+        return await changing.change(links, code, data, principal, host=_host(request))
 
     @delete("/{code:str}")
     async def delete(self, code: Code, links: NamedDependency[Links], principal: NamedDependency[Principal]) -> None:
-        await actions.delete(links, code, principal)
+        await changing.delete(links, code, principal)
 
     @get("/{code:str}/qr", media_type="image/svg+xml", operation_class=_AnswersPicture)
     async def qr(
@@ -190,7 +191,7 @@ class LinkEndpoints(Controller):
         format: FromQuery[Literal["svg", "png"]] = "svg",
         size: Annotated[int, QueryParameter(ge=64, le=2048, description="Pixels, for PNG.")] = 512,
     ) -> Response[bytes]:
-        link = await actions.read(links, code, principal)
+        link = await reading.read(links, code, principal)
         headers = {"cache-control": "private, max-age=3600"}
         if format == "svg":
             return Response(engine.qr_svg(link.short_url), media_type="image/svg+xml", headers=headers)
@@ -204,7 +205,7 @@ class LinkEndpoints(Controller):
         principal: NamedDependency[Principal],
         period: FromQuery[Period] = "24h",
     ) -> Stats:
-        return await actions.stats(links, code, period, principal)
+        return await statistics.stats(links, code, period, principal)
 
     @get("/{code:str}/live", media_type="text/event-stream")
     async def live(
@@ -217,7 +218,7 @@ class LinkEndpoints(Controller):
         last_event_id: Annotated[str | None, HeaderParameter(name="Last-Event-ID", max_length=20)] = None,
     ) -> Stream:
         """Clicks as they are counted, as server-sent events; resumes after Last-Event-ID."""
-        await actions.read(links, code, principal)
+        await reading.read(links, code, principal)
         clicks = live.subscribe(f"links.{code}", resume_after(last_event_id))
         return event_stream(_watched(watching, code, sse(clicks)))
 
@@ -232,7 +233,7 @@ class LinkEndpoints(Controller):
         watching: NamedDependency[Watching],
     ) -> None:
         """The same over a WebSocket, a message a click."""
-        await actions.read(links, code, principal)
+        await reading.read(links, code, principal)
         await push(socket, _watched(watching, code, frames(live.subscribe(f"links.{code}"))))
 
 

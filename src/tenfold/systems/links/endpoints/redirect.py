@@ -15,8 +15,9 @@ from tenfold.platform.cache import MISSING, Cache
 from tenfold.platform.errors import TooManyRequests, Unavailable
 from tenfold.platform.http import Headers
 from tenfold.platform.limits import Limit, Limits, Rate, network
-from tenfold.systems.links import actions, rules
-from tenfold.systems.links.actions import Links
+from tenfold.systems.links import rules
+from tenfold.systems.links.actions import context, following
+from tenfold.systems.links.actions.context import Links
 from tenfold.systems.links.endpoints import pages
 from tenfold.systems.links.errors import LinkGone, WrongPassword
 from tenfold.systems.links.hot import Allowance, Recorder
@@ -89,10 +90,10 @@ class Redirects:
     async def _preview(self, code: str, send: Send, method: str) -> None:
         """`/{code}+`: where a link leads, without going there."""
         head = method == "HEAD"
-        link = await actions.find_stored(self._links, code)
+        link = await following.find_stored(self._links, code)
         if link is None:
             return await pages.send(send, 404, pages.unknown(code), head=head)
-        page = pages.preview(actions.seen_by(self._links, link, None))
+        page = pages.preview(context.seen_by(self._links, link, None))
         return await pages.send(send, 200, page, head=head)
 
     async def _checked(self, method: str, target: Target, now: float, scope: Any, send: Send) -> None:
@@ -101,15 +102,15 @@ class Redirects:
             if not target.enabled or now >= target.expires:
                 raise LinkGone(code=target.code, state="expired" if target.enabled else "disabled")
             if target.guarded:
-                link = await actions.find_stored(self._links, target.code)
+                link = await following.find_stored(self._links, target.code)
                 if link is None:
                     return await pages.send(send, 404, pages.unknown(target.code), head=head)
                 if link.password is not None:
                     return await pages.send(send, 200, pages.password(target.code), head=head)
                 if head:
-                    actions.check_active(link)
+                    following.check_active(link)
                 else:
-                    await actions.take_click(self._allowance, link)
+                    await following.take_click(self._allowance, link)
         except LinkGone as error:
             self.refused += 1
             return await pages.send(send, 410, pages.gone(target.code, str(error.values["state"])), head=head)
@@ -154,14 +155,14 @@ class VisitorEndpoints(Controller):
         ip: NamedDependency[str],
     ) -> Response[bytes]:
         """Give the password of a link, and follow it."""
-        link = await actions.find_stored(links, code) if rules.CODE.fullmatch(code) else None
+        link = await following.find_stored(links, code) if rules.CODE.fullmatch(code) else None
         if link is None or link.password is None:
             return pages.response(404, pages.unknown(code))
         form = await request.form()
         try:
             await limits.take(GUESSES, f"{code}/{network(ip)}")
-            await actions.check_password(link, str(form.get("password", "")))
-            await actions.take_click(allowance, link)
+            await following.check_password(link, str(form.get("password", "")))
+            await following.take_click(allowance, link)
         except TooManyRequests as error:
             return pages.response(429, pages.password(code, error.detail), error.headers)
         except WrongPassword as error:
