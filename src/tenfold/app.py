@@ -16,7 +16,9 @@ from tenfold.platform.home import HomeEndpoints, House
 from tenfold.platform.http import Dispatcher, Mounted, Served, application
 from tenfold.platform.identity.endpoints import CONTROLLERS as IDENTITY
 from tenfold.platform.identity.jobs import SCHEDULES as IDENTITY_SCHEDULES
-from tenfold.platform.jobs import run_schedules
+from tenfold.platform.jobs import run_jobs, run_schedules
+from tenfold.platform.jobs.endpoints import JobEndpoints
+from tenfold.platform.jobs.sweeps import SCHEDULES as JOB_SCHEDULES
 from tenfold.platform.migrate import Distribution, Migration
 from tenfold.platform.migrate import distribute as distribute_tables
 from tenfold.platform.migrate import migrate as apply_migrations
@@ -117,8 +119,9 @@ def mounted(process: Process) -> Mounted:
         front = system.front(state) if system.front else None
         served.append(Served(system.name, app, front, system.pages, frozenset(system.hosts(state))))
     house = House(runtime, process.systems)
-    own = {"house": house, "blobs": runtime.blobs}
-    platform = application(title="Tenfold", controllers=[HomeEndpoints, BlobEndpoints], provide=own, **shared)
+    own = {"house": house, "blobs": runtime.blobs, "jobs": runtime.jobs}
+    doors = [HomeEndpoints, BlobEndpoints, JobEndpoints]
+    platform = application(title="Tenfold", controllers=doors, provide=own, **shared)
     identity = application(
         title="Tenfold Identity", controllers=IDENTITY, provide={}, docs="/api/identity/docs", **shared
     )
@@ -148,7 +151,10 @@ async def _drain(process: Process) -> None:
 
 
 async def work(settings: Settings, stop: asyncio.Event) -> None:
-    """Consume events, relay the outbox and run schedules until told to stop; what is under way is finished."""
+    """Consume events, relay the outbox, run schedules and work on jobs until told to stop.
+
+    What is under way is finished, but for jobs, which go on elsewhere.
+    """
     async with open_process(settings) as process, asyncio.TaskGroup() as tasks:
         runtime = process.runtime
         relayed = Relayed()
@@ -156,6 +162,11 @@ async def work(settings: Settings, stop: asyncio.Event) -> None:
         tasks.create_task(run_relay(runtime.bus, runtime.db, stop, relayed))
         tasks.create_task(run_schedules(runtime.db, [sweep_inbox], runtime, stop))
         tasks.create_task(run_schedules(runtime.db, IDENTITY_SCHEDULES, runtime.identity, stop))
+        tasks.create_task(run_schedules(runtime.db, JOB_SCHEDULES, runtime.jobs, stop))
+        kinds = [(job, state) for system, state in process.systems.values() for job in system.jobs]
+        for job, _ in kinds:
+            telemetry.watch("job", job.ended, counters="done failed retried cancelled lost died", kind=job.name)
+        tasks.create_task(run_jobs(runtime.jobs, kinds, stop))
         for system, state in process.systems.values():
             tasks.create_task(run_schedules(runtime.db, system.schedules, state, stop))
             for schedule in system.schedules:

@@ -85,6 +85,9 @@ def test_one_word_is_the_name_of_everything(system: object) -> None:
         assert consumer.name.startswith(f"{name}-")
     for schedule in system.schedules:  # type: ignore[attr-defined]
         assert schedule.name.startswith(f"{name}-")
+    for job in system.jobs:  # type: ignore[attr-defined]
+        assert job.name.startswith(f"{name}-")
+        assert job.queue.startswith(f"{name}-")
     if (contract := SOURCE / "contracts" / f"{name}.py").is_file():
         subjects = re.findall(r'subject="([^"]+)"', contract.read_text())
         assert all(subject.startswith(f"{name}.") for subject in subjects)

@@ -18,6 +18,7 @@ from tenfold.platform.bus.consumers import _note as note_handled
 from tenfold.platform.db import Database, Tx, open_database
 from tenfold.platform.identity import rules as identity_rules
 from tenfold.platform.identity import store as identity
+from tenfold.platform.jobs import store as jobs
 from tenfold.platform.migrate import Migration, distributions, migrations_of
 from tenfold.platform.settings import Secret
 from tenfold.platform.testing import Engines, fresh_database
@@ -148,6 +149,8 @@ async def spread_out(engines: Engines) -> AsyncIterator[Database]:
         await identity.insert_name(tx, "alice", ACCOUNT)
         await identity.insert_session(tx, ACCOUNT, 1, b"digest", "browser")
         await identity.insert_key(tx, ACCOUNT, 2, b"digest", "laptop")
+        for number in range(40):
+            await jobs.insert_job(tx, f"queue-{number % 9}", number, "tests-job", ACCOUNT, 2, 0, b"{}", 0.0)
         for number in (*range(1, 40), ACCOUNT):
             await threads.insert_thread(tx, number, THREAD, "Owls", "auto", named=True)
             await threads.insert_message(tx, number, message(10, None))
@@ -182,6 +185,7 @@ ROWS = {
     for hours in range(20)
     for value in ("DE", "US")
 }
+BEAT = jobs.Beat("queue-1", 1, 1, 0.0, None, "", None)
 HOT: dict[str, tuple[set[str], Query]] = {
     "find_link": ({"link"}, lambda tx: store.find_link(tx, "docs")),
     "find_links": ({"link"}, lambda tx: store.find_links(tx, ["docs"])),
@@ -205,6 +209,13 @@ HOT: dict[str, tuple[set[str], Query]] = {
     "find_key": ({"account", "api_key"}, lambda tx: identity.find_key(tx, ACCOUNT, 2)),
     "note_session_seen": ({"session"}, lambda tx: identity.note_session_seen(tx, ACCOUNT, 1, 0)),
     "note_key_used": ({"api_key"}, lambda tx: identity.note_key_used(tx, ACCOUNT, 2, 0)),
+    "find_line": ({"job"}, lambda tx: jobs.find_line(tx, "queue-1", 2, ACCOUNT, 200)),
+    "insert_job": ({"job"}, lambda tx: jobs.insert_job(tx, "queue-1", 99, "tests-job", ACCOUNT, 2, 1, b"{}", 0.0)),
+    "list_heads": ({"job"}, lambda tx: jobs.list_heads(tx, "queue-1", ["tests-job"], 4)),
+    "lease_first": ({"job"}, lambda tx: jobs.lease_first(tx, "queue-1", [1, 10], "a-worker", 6.0)),
+    "hold_attempt": ({"job"}, lambda tx: jobs.hold_attempt(tx, "queue-1", 1, 1, 6.0)),
+    "save_checkpoint": ({"job"}, lambda tx: jobs.save_checkpoint(tx, "queue-1", 1, 1, b"7")),
+    "end_attempt": ({"job"}, lambda tx: jobs.end_attempt(tx, BEAT, "done")),
     "the inbox": ({"inbox"}, lambda tx: note_handled(tx, "a-consumer", {"an-event": cast("Any", None)})),
     "the outbox": ({"outbox"}, lambda tx: outbox.emit(tx, LinksChanged(codes=["docs"]))),
 }

@@ -150,6 +150,9 @@ async def _connection(
         if isinstance(error, asyncpg.InterfaceError) and not isinstance(error.__context__, DATABASE_DOWN):
             raise  # a mistake in using the driver, not what follows when a connection was lost
         raise Unavailable(part="The database") from error
+    except (asyncpg.IdleInTransactionSessionTimeoutError, asyncpg.InternalClientError) as error:
+        # The server ended the session while we slept; the driver is surprised by that in its own way.
+        raise Unavailable(part="The database (it waited too long for us)") from error
     finally:
         await pool.release(connection)
 

@@ -12,7 +12,7 @@ from tenfold.platform.bus.connection import Bus
 from tenfold.platform.bus.events import Event, encode
 from tenfold.platform.bus.messages import Message
 from tenfold.platform.db import Database, Tx
-from tenfold.platform.jobs import OUTAGES, pause
+from tenfold.platform.jobs.schedules import OUTAGES, pause
 
 log = structlog.get_logger(__name__)
 

@@ -11,6 +11,7 @@ from tenfold.platform.hot import Hot, open_hot
 from tenfold.platform.identity import Identity, open_identity
 from tenfold.platform.ids import Ids
 from tenfold.platform.inference import Inference, open_inference
+from tenfold.platform.jobs import Jobs
 from tenfold.platform.leases import worker_number
 from tenfold.platform.limits import Limits
 from tenfold.platform.live import Live, open_live
@@ -33,6 +34,7 @@ class Runtime:
     proxies: Proxies
     blobs: Blobs
     inference: Inference
+    jobs: Jobs
 
 
 @asynccontextmanager
@@ -52,4 +54,6 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         identity = await stack.enter_async_context(open_identity(db, settings, ids, limits, hot, bus))
         proxies = Proxies(settings.trusted_proxies)
         inference = await stack.enter_async_context(open_inference(settings, hot, bus))
-        yield Runtime(settings, db, hot, bus, live, limits, identity, ids, proxies, open_blobs(settings), inference)
+        jobs = Jobs(db, bus, live, ids, settings)
+        blobs = open_blobs(settings)
+        yield Runtime(settings, db, hot, bus, live, limits, identity, ids, proxies, blobs, inference, jobs)

@@ -134,6 +134,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     inference_queue: int = 500
     inference_queue_each: int = 100
     inference_patience: float = 60.0
+    #: How much weight of long jobs one process works on at once (a usual job weighs 1), and how many of kinds by name.
+    jobs_at_once: Annotated[float, Meta(ge=1)] = 4.0
+    jobs_of_kind: dict[str, Annotated[int, Meta(ge=0)]] = {}
+    #: Jobs that an account may have waiting and running, a queue.
+    jobs_per_account: Annotated[int, Meta(ge=1)] = 200
+    #: Seconds of waiting that make up for one level of priority.
+    jobs_aging: Annotated[float, Meta(gt=0)] = 300.0
+    #: Seconds that a job is shown after its end.
+    jobs_kept: float = 14 * 24 * 3600.0
     #: How long events stay replayable, in seconds, and how much disk they may take, in bytes, a system.
     events_max_age: int = 3 * 24 * 3600
     events_max_bytes: int = 1024**3

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tenfold.platform.bus import Consumer
     from tenfold.platform.db import Database
     from tenfold.platform.http import Front
-    from tenfold.platform.jobs import Schedule
+    from tenfold.platform.jobs import Job, Schedule
     from tenfold.platform.runtime import Runtime
 
 
@@ -93,6 +93,8 @@ class System[S]:
     hosts: Callable[[S], Collection[str]] = lambda state: ()
     consumers: "Sequence[Consumer[Any]]" = ()
     schedules: "Sequence[Schedule]" = ()
+    #: Kinds of long work.
+    jobs: "Sequence[Job[Any]]" = ()
     #: Ends what would keep a process from stopping, such as open streams to clients.
     drain: Callable[[S], Awaitable[None]] | None = None
     #: Whether pages of other sites may call the API, with tokens and never with cookies.

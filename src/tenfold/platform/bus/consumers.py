@@ -17,7 +17,7 @@ from tenfold.platform.bus.events import REPLAY, Event, system_of
 from tenfold.platform.bus.pull import Delivery, Pull, pulling
 from tenfold.platform.db import Database, Tx
 from tenfold.platform.errors import TenfoldError, Unavailable
-from tenfold.platform.jobs import OUTAGES, pause, schedule
+from tenfold.platform.jobs.schedules import OUTAGES, pause, schedule
 from tenfold.platform.settings import Settings
 from tenfold.platform.telemetry import span
 

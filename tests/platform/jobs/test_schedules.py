@@ -7,9 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from tenfold.platform import jobs
 from tenfold.platform.db import Database
-from tenfold.platform.jobs import Schedule, run_schedules, schedule
+from tenfold.platform.jobs import Schedule, run_schedules, schedule, schedules
 
 
 class Row(msgspec.Struct):
@@ -112,7 +111,7 @@ async def test_a_shorter_interval_takes_effect_at_once(db: Database) -> None:
 
 
 async def test_a_failure_is_kept_and_tried_again_sooner(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "RETRY", 0.01)
+    monkeypatch.setattr(schedules, "RETRY", 0.01)
     tries, done = 0, asyncio.Event()
 
     @schedule(every=timedelta(days=1), name="tests-fails", timeout=0.05)
@@ -154,7 +153,7 @@ async def test_the_lease_of_a_dead_process_ends(db: Database) -> None:
 async def test_a_run_ends_when_its_lease_is_lost_and_when_told_to_stop(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "LEASE", 0.3)
+    monkeypatch.setattr(schedules, "LEASE", 0.3)
     began, ended = asyncio.Event(), asyncio.Event()
 
     @schedule(every=60, name="tests-long")
