@@ -196,11 +196,11 @@ async def _flagged(chat: Chat, account_id: int, number: int, side: str, text: st
     """Whether a text may not be passed on; then it is kept for review."""
     if not chat.settings.moderate_api or not text:
         return False
-    judged = await safety.judge(text)
-    if judged.flagged:
+    judged = await safety.find_harm(text)
+    if judged is not None:
         async with chat.runtime.db.transaction() as tx:
             await safety.note_flagged(tx, account_id, number, side, judged, text)
-    return judged.flagged
+    return judged is not None
 
 
 def _text(message: Mapping[str, Any]) -> str:

@@ -26,6 +26,14 @@ async def judge(text: str) -> Moderation:
     return await asyncio.to_thread(moderation.moderate, text)
 
 
+async def find_harm(text: str) -> Moderation | None:
+    """What moderation says of a text that it flags; None of all others, which is known sooner."""
+    if len(text) <= SHORT and not moderation.is_harmful(text):
+        return None
+    judged = await judge(text)
+    return judged if judged.flagged else None
+
+
 async def redact(text: str) -> str:
     """The text with placeholders for what identifies somebody. The last ones are remembered: prompts repeat them."""
     if len(text) <= SHORT:

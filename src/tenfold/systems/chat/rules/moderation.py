@@ -34,6 +34,8 @@ CATEGORIES = (
     "violence",
     "violence/graphic",
 )
+#: What is of a subcategory is of its category.
+_WITHIN = {name: name.partition("/")[0] for name in CATEGORIES if "/" in name}
 #: From which score on a category is flagged. Scores are scaled so that it is the same for all.
 THRESHOLD = 0.5
 
@@ -77,8 +79,21 @@ class Moderation(msgspec.Struct):
 
 def moderate(text: str) -> Moderation:
     """Judge a text. Of a long one, the worst part counts."""
+    values = dict(zip(CATEGORIES, _scores(text).tolist(), strict=True))
+    for name, category in _WITHIN.items():
+        values[category] = max(values[category], values[name])
+    flags = {name: score >= THRESHOLD for name, score in values.items()}
+    return Moderation(any(flags.values()), flags, {name: round(score, 4) for name, score in values.items()})
+
+
+def is_harmful(text: str) -> bool:
+    """Whether judging a text would flag it, for who needs no more: nearly all texts are innocent."""
+    return bool(_scores(text).max() >= THRESHOLD)
+
+
+def _scores(text: str) -> NDArray[np.float32]:
     weights = _weights()
-    scores = np.zeros(len(CATEGORIES), np.float32)
+    margins = np.full(len(CATEGORIES), -np.inf, np.float32)
     for window in windows(text):
         margin = weights.bias.copy()
         if window.words:
@@ -86,15 +101,8 @@ def moderate(text: str) -> Moderation:
             margin += found * (weights.word_scale / np.float32(len(window.words) ** 0.5))
         if window.subjects:
             margin += weights.subjects[window.subjects].sum(axis=0, dtype=np.int32) * weights.subject_scale
-        np.maximum(scores, 1 / (1 + np.exp(-margin)), out=scores)
-    values = dict(zip(CATEGORIES, scores.tolist(), strict=True))
-    for name in CATEGORIES:
-        # What is of a subcategory is of its category.
-        category, is_part, _ = name.partition("/")
-        if is_part:
-            values[category] = max(values[category], values[name])
-    flags = {name: score >= THRESHOLD for name, score in values.items()}
-    return Moderation(any(flags.values()), flags, {name: round(score, 4) for name, score in values.items()})
+        np.maximum(margins, margin, out=margins)
+    return (1 / (1 + np.exp(-margins))).astype(np.float32, copy=False)
 
 
 def refuses(judged: Moderation, length: int) -> bool:
