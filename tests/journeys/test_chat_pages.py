@@ -176,6 +176,7 @@ async def test_branches_stay_beside_each_other_and_code_is_run(page: Page, model
     block = answers(page).last.get_by_role("figure")
     await block.get_by_role("button", name="Run").click()
     await expect(output_of(block)).to_contain_text("It stopped with an error")
+    await expect(output_of(block)).to_contain_text("Programs run here without files")
     await expect(output_of(block)).not_to_contain_text("root:")
     await expect(output_of(block)).not_to_contain_text("/src/")
     await page.screenshot(path=tmp_path / "code.png")
