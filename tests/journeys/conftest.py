@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -130,20 +130,42 @@ class House:
         return ENVIRONMENT | {"TENFOLD_DATA": str(self.data), "TENFOLD_PORT": str(self.port)} | self.environment
 
 
-@pytest.fixture
-def place() -> Iterator[Path]:
+@contextmanager
+def short_place() -> Iterator[Path]:
     # Not pytest's own: its long names don't leave enough room for a socket's path.
     with tempfile.TemporaryDirectory(prefix="tf-", ignore_cleanup_errors=True) as name:
         yield Path(name)
 
 
+@asynccontextmanager
+async def house_at(place: Path) -> AsyncIterator[House]:
+    house = House(place / "var")
+    try:
+        yield house
+    finally:
+        if house.process and house.process.returncode is None:
+            await house.tell(signal.SIGTERM)
+        await house.until(lambda: not house.processes())
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    with short_place() as place:
+        yield place
+
+
 @pytest.fixture
 async def house(place: Path) -> AsyncIterator[House]:
-    house = House(place / "var")
-    yield house
-    if house.process and house.process.returncode is None:
-        await house.tell(signal.SIGTERM)
-    await house.until(lambda: not house.processes())
+    async with house_at(place) as house:
+        yield house
+
+
+@pytest.fixture(scope="module")
+async def shared_house() -> AsyncIterator[House]:
+    """One for all tests of a file: most of a short story's time is starting the product."""
+    with short_place() as place:
+        async with house_at(place) as house:
+            yield house
 
 
 #: A headless browser says that it is one, and would be counted as a bot.

@@ -79,8 +79,16 @@ def test_tiers_replace_built_in_ones(tmp_path: Path) -> None:
     assert not settings.pull_models
     with pytest.raises(BadSettings, match="no tier other"):
         settings.tier("other")
-    with pytest.raises(BadSettings, match="a is the same as b"):
-        load({}, environ={"TENFOLD_TIERS": '{"a": {"same_as": "b"}, "b": {"same_as": "fast"}}'}).tier("a")
+
+
+def test_tiers_that_are_the_same_lead_to_one_model() -> None:
+    small = '{"fast": {"model": "smollm2-135m", "context": 512}, "smart": {"same_as": "fast"}}'
+    settings = load({}, environ={"TENFOLD_TIERS": small})
+    assert (settings.tier("code").same_as, settings.tier("code").context) == ("fast", 512)
+    with pytest.raises(BadSettings, match="a is the same as b is the same as a"):
+        load({}, environ={"TENFOLD_TIERS": '{"a": {"same_as": "b"}, "b": {"same_as": "a"}}'})
+    with pytest.raises(BadSettings, match="no tier missing"):
+        load({}, environ={"TENFOLD_TIERS": '{"a": {"same_as": "missing"}}'})
 
 
 def test_secrets_are_never_shown(tmp_path: Path) -> None:

@@ -182,16 +182,26 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return [*{**TIERS, **self.tiers}]
 
     def tier(self, name: str) -> Tier:
-        """What a tier is; one that is the same as another has its endpoints. Raises BadSettings."""
+        """What a tier is; one that is the same as others has the endpoints and the context of the last of them.
+
+        Raises BadSettings.
+        """
+        tier = last = self._named(name)
+        path = [name]
+        while last.same_as is not None:
+            path.append(last.same_as)
+            if last.same_as in path[:-1]:
+                raise BadSettings(reason=f"tiers: {' is the same as '.join(path)}, and none of them has a model.")
+            last = self._named(last.same_as)
+        if last is tier:
+            return tier
+        return msgspec.structs.replace(tier, same_as=path[-1], endpoints=last.endpoints, context=last.context)
+
+    def _named(self, name: str) -> Tier:
         tier = self.tiers.get(name) or TIERS.get(name)
         if tier is None:
             raise BadSettings(reason=f"tiers: there is no tier {name}.")
-        if tier.same_as is None:
-            return tier
-        other = self.tiers.get(tier.same_as) or TIERS.get(tier.same_as)
-        if other is None or other.same_as is not None:
-            raise BadSettings(reason=f"tiers: {name} is the same as {tier.same_as}, which is no tier of its own.")
-        return msgspec.structs.replace(tier, endpoints=other.endpoints)
+        return tier
 
     @property
     def models_directory(self) -> Path:
@@ -245,7 +255,10 @@ def load(
     if isinstance(tiers := values.get("tiers"), dict):
         values["tiers"] = {name: _completed(name, given) for name, given in tiers.items()}
     systems = {name: _convert(own[name], kind, f"[{name}] ") for name, kind in system_settings.items()}
-    return msgspec.structs.replace(_convert(values, Settings, ""), systems=systems)
+    settings = msgspec.structs.replace(_convert(values, Settings, ""), systems=systems)
+    for name in settings.tier_names:
+        settings.tier(name)  # what is wrong is said here, once, and not by every process
+    return settings
 
 
 def _parse(hint: object, text: str) -> object:

@@ -12,8 +12,10 @@ from tests.systems.chat.conversations import answered, asked, begun, followed, u
 
 from tenfold.platform.inference.testing import Scripted, scripted
 from tenfold.platform.settings import Tier
+from tenfold.systems.chat.actions import reading
 from tenfold.systems.chat.actions.safety import REFUSAL
 from tenfold.systems.chat.settings import ChatSettings
+from tenfold.systems.chat.types import Message
 
 type OpenStack = Callable[..., AbstractAsyncContextManager[Any]]
 
@@ -76,6 +78,21 @@ async def test_an_answer_is_followed_and_stopped_at_another_process(
         done = (await following)[-1]["message"]
     assert (done["status"], done["error"]) == ("stopped", None)
     await until_left(endpoint)
+
+
+async def test_an_answer_that_ended_before_anybody_listened_is_told_at_once(
+    stack: Any, alice: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "SILENCE", 60.0)
+    thread = await begun(alice, model="fast")
+    answer = (await asked(alice, thread["id"], "Count"))["answer"]
+    await stack.state("chat").answering.idle()
+    account_id = int(await stack.value("SELECT account_id FROM chat.thread"))
+    seen_before = msgspec.convert(answer, Message)
+    assert seen_before.status == "queued"
+    async with asyncio.timeout(10):
+        told = [each async for each in reading.follow(stack.state("chat"), account_id, seen_before)]
+    assert b"one two three" in told[-1]
 
 
 async def test_a_silent_answer_is_stopped_without_its_process(

@@ -1,6 +1,8 @@
 """The OpenAI API, by its own client over HTTP, in front of an endpoint that says what a test wants."""
 
 import asyncio
+import base64
+import io
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -9,6 +11,7 @@ import openai
 import pytest
 from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletionToolParam, ChatCompletionUserMessageParam
+from PIL import Image
 
 from tenfold.platform.identity.actions import create_account, create_key
 from tenfold.platform.inference.testing import Scripted, scripted
@@ -238,3 +241,29 @@ async def test_an_endpoint_that_is_not_held_to_a_choice_gets_a_schema(
     [asked] = endpoint.asked
     assert "tools" not in asked
     assert asked["response_format"]["json_schema"]["schema"]["properties"]["name"] == {"const": "get_weather"}
+
+
+async def test_a_picture_is_passed_on_to_a_model_that_sees_and_told_to_one_that_does_not(
+    stack: Any, client: AsyncOpenAI, stack_with: OpenStack, endpoint: Scripted
+) -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (64, 48), "red").save(out, "PNG")
+    url = "data:image/png;base64," + base64.b64encode(out.getvalue()).decode()
+    asked: list[Any] = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}]
+    await client.chat.completions.create(model="fast", messages=asked)
+    [told] = endpoint.asked[-1]["messages"][0]["content"]
+    assert told["type"] == "text"
+    assert "64" in told["text"]
+    for wrong in ("https://example.org/a.png", "data:image/png;base64,%%", "file:///etc/passwd"):
+        asked[0]["content"][0]["image_url"]["url"] = wrong
+        with pytest.raises(openai.BadRequestError, match="image_url"):
+            await client.chat.completions.create(model="fast", messages=asked)
+    asked[0]["content"] *= 9
+    with pytest.raises(openai.BadRequestError, match="at most 8 pictures"):
+        await client.chat.completions.create(model="fast", messages=asked)
+
+    asked[0]["content"] = [{"type": "image_url", "image_url": {"url": url}}]
+    tiers = {"fast": Tier(endpoints=(endpoint.endpoint(sees=True),))}
+    async with stack_with(tiers=tiers) as seeing, seeing.served() as address, await client_of(seeing, address) as mine:
+        await mine.chat.completions.create(model="fast", messages=asked)
+    assert endpoint.asked[-1]["messages"] == asked

@@ -29,6 +29,8 @@ class Scripted:
     breaks_after: int | None = None
     #: Set: it says the next word. Cleared: it waits.
     goes_on: asyncio.Event = field(default_factory=asyncio.Event)
+    #: Words of a stream that it says without waiting.
+    unheld: int = 0
     #: Bodies of chat completions, oldest first.
     asked: list[dict[str, Any]] = field(default_factory=list)
     at_work: int = 0
@@ -77,7 +79,8 @@ class Scripted:
         if self.role_first:
             await self._say(response, [{"index": 0, "delta": {"role": "assistant", "content": None}}])
         for number, word in enumerate(self.words):
-            await self.goes_on.wait()
+            if number >= self.unheld:
+                await self.goes_on.wait()
             if number == self.breaks_after:
                 assert request.transport
                 request.transport.abort()
@@ -109,8 +112,8 @@ async def _tokenize(request: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def scripted(**how: Any) -> AsyncIterator[Scripted]:
-    """A server on loopback; it speaks at once unless `goes_on` is cleared."""
+async def scripted(port: int = 0, **how: Any) -> AsyncIterator[Scripted]:
+    """A server on loopback, at any free port or one that is named; it speaks at once unless `goes_on` is cleared."""
     script = Scripted(**how)
     script.goes_on.set()
     application = web.Application(client_max_size=32 * 1024 * 1024)
@@ -119,7 +122,7 @@ async def scripted(**how: Any) -> AsyncIterator[Scripted]:
     application.router.add_post("/tokenize", _tokenize)
     runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", port)
     await site.start()
     script.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
     try:

@@ -13,7 +13,7 @@ from tenfold.platform.errors import Invalid, Unavailable
 from tenfold.platform.identity import Principal
 from tenfold.platform.inference import Chunk, Queued, Usage
 from tenfold.platform.limits import Limit
-from tenfold.systems.chat.actions import safety
+from tenfold.systems.chat.actions import pictures, safety
 from tenfold.systems.chat.actions.context import Chat
 from tenfold.systems.chat.errors import ModelNotFound
 from tenfold.systems.chat.rules import routing
@@ -82,6 +82,7 @@ def list_models(chat: Chat) -> list[str]:
 async def complete(chat: Chat, asked: Asked, principal: Principal) -> Answered:
     """A whole answer. Raises Unauthorized, TooManyRequests, ModelNotFound and what Inference raises."""
     account_id, tier = await _admit(chat, asked, principal)
+    asked = await _told(chat, asked, tier, principal)
     new = msgspec.structs.replace
     answered = Answered(
         id=chat.runtime.ids.next(), created=int(time()), model=tier, choices=msgspec.Raw(b"[]"), usage=Usage()
@@ -104,6 +105,7 @@ async def complete(chat: Chat, asked: Asked, principal: Principal) -> Answered:
 async def stream(chat: Chat, asked: Asked, principal: Principal) -> AsyncGenerator[Piece]:
     """An answer in pieces, of which the last has the usage and no choices. Raises as `complete` does."""
     account_id, tier = await _admit(chat, asked, principal)
+    asked = await _told(chat, asked, tier, principal)
     number, created = chat.runtime.ids.next(), int(time())
     key = _key(chat, asked, tier)
     kept = None
@@ -112,7 +114,7 @@ async def stream(chat: Chat, asked: Asked, principal: Principal) -> AsyncGenerat
     elif key is not None:
         kept = await _recall(chat, key)
     if kept is not None:
-        for chunk in _told(kept):
+        for chunk in _pieces_of(kept):
             yield Piece(number, created, tier, chunk)
         return
     text, looked, pieces = "", 0, 0
@@ -179,6 +181,12 @@ async def _admit(chat: Chat, asked: Asked, principal: Principal) -> tuple[int, s
     before = sum(len(_text(each)) for each in asked.messages[:-1])
     complexity = routing.complexity(_text(asked.messages[-1])[:MOST_ROUTED], before // 4)
     return account_id, "fast" if complexity < routing.THRESHOLD else "smart"
+
+
+async def _told(chat: Chat, asked: Asked, tier: str, principal: Principal) -> Asked:
+    """What the model of a tier can be told; moderation reads it so too."""
+    messages = await pictures.describe(chat, asked.messages, tier, principal)
+    return msgspec.structs.replace(asked, messages=messages)
 
 
 def _body(chat: Chat, asked: Asked) -> dict[str, object]:
@@ -254,7 +262,7 @@ _CUT: dict[str, Any] = {"index": 0, "delta": {}, "finish_reason": "content_filte
 _REFUSED = Kept(safety.REFUSAL, "content_filter", Usage())
 
 
-def _told(kept: Kept) -> list[Chunk]:
+def _pieces_of(kept: Kept) -> list[Chunk]:
     """An answer that is known, in the pieces of a stream."""
     delta = {"role": "assistant", "content": kept.text}
     return [_chunk([{"index": 0, "delta": delta, "finish_reason": kept.finish}]), _chunk([], kept.usage)]
