@@ -5,14 +5,18 @@ import base64
 import io
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import numpy as np
 import openai
 import pytest
 from openai import AsyncOpenAI
-from openai.types.chat import ChatCompletionUserMessageParam
+from openai.types.chat import (
+    ChatCompletionNamedToolChoiceParam,
+    ChatCompletionToolParam,
+    ChatCompletionUserMessageParam,
+)
 from openai.types.shared_params import ResponseFormatJSONSchema
 from PIL import Image, ImageDraw, ImageFont
 from tests.journeys.conftest import House
@@ -100,6 +104,49 @@ async def test_what_is_asked_of_a_model_is_what_it_does(client: AsyncOpenAI) -> 
     several = await client.chat.completions.create(model="fast", messages=HELLO, max_tokens=8, n=3, temperature=1)
     assert sorted(choice.index for choice in several.choices) == [0, 1, 2]
     assert all(choice.message.content for choice in several.choices)
+
+
+WEATHER: ChatCompletionToolParam = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The weather of a city",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "city": {"type": "string", "maxLength": 20},
+                "unit": {"type": "string", "enum": ["celsius", "fahrenheit"]},
+            },
+            "required": ["city", "unit"],
+            "additionalProperties": False,
+        },
+    },
+}
+NAMED: ChatCompletionNamedToolChoiceParam = {"type": "function", "function": {"name": "get_weather"}}
+
+
+async def test_a_tool_that_must_be_called_is_called_as_it_takes_it(client: AsyncOpenAI) -> None:
+    question: list[ChatCompletionUserMessageParam] = [{"role": "user", "content": "What is the weather in Oslo?"}]
+    choices: list[Literal["required"] | ChatCompletionNamedToolChoiceParam] = ["required", NAMED]
+    for choice in choices:
+        answer = await client.chat.completions.create(
+            model="fast", messages=question, tools=[WEATHER], tool_choice=choice, temperature=0, max_tokens=60
+        )
+        assert answer.choices[0].finish_reason == "tool_calls"
+        fits(answer.choices[0].message.tool_calls)
+    async with client.chat.completions.stream(
+        model="fast", messages=question, tools=[WEATHER], tool_choice="required", temperature=0, max_tokens=60
+    ) as stream:
+        final = await stream.get_final_completion()
+    assert final.choices[0].finish_reason == "tool_calls"
+    fits(final.choices[0].message.tool_calls)
+
+
+def fits(calls: Any) -> None:
+    [call] = calls
+    arguments = json.loads(call.function.arguments)
+    assert (call.type, call.function.name, set(arguments)) == ("function", "get_weather", {"city", "unit"})
+    assert arguments["unit"] in {"celsius", "fahrenheit"}
 
 
 PLACE: ResponseFormatJSONSchema = {
