@@ -34,7 +34,7 @@ def test_each_tier_that_is_needed_has_its_own_model_and_small_ones_come_first(tm
     assert named(found) == ["llama fast", "llama smart"], "code is served by smart, embeddings are made without"
     assert found.models == ("minilm", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b")
     [fast] = found.endpoints(Settings(data=tmp_path))["fast"]
-    assert fast == Endpoint(url=fast.url, model="qwen2.5-coder-0.5b", key=Secret(KEY), slots=4)
+    assert fast == Endpoint(url=fast.url, model="qwen2.5-coder-0.5b", key=Secret(KEY), slots=4, holds_to_tools=False)
 
 
 def test_where_no_model_is_needed_nothing_is_made(tmp_path: Path) -> None:

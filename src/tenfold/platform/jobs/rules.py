@@ -35,10 +35,11 @@ class Waiting(Protocol):
 
 
 def next_turn(first: int | None, own_last: int | None) -> int:
-    """The turn of a new job: of the first that waits, or after the last that its account has waiting.
+    """The turn of a new job: of the first that waits (else the last that began), or after the last of its account.
 
     Start-time fair queueing (Goyal, Vin and Cheng, 1996) with jobs of one length, as `platform/inference/slots.py`: so
-    somebody with a hundred jobs delays others by one each. With an empty queue everybody begins anew.
+    somebody with a hundred jobs delays others by one each. The account's last one counts when it has begun or ended,
+    too, or whoever asks again at once would go ahead of those who asked for two.
     """
     return max(first or 0, 0 if own_last is None else own_last + 1)
 

@@ -74,10 +74,12 @@ async def find_line(tx: Tx, queue: str, priority: int, account_id: int, most: in
     """What a new job stands behind. The account's own are counted up to `most`."""
     # One that waits for its time or another attempt has an old turn, and would let newcomers go ahead of all others.
     sql = """SELECT
-                 (SELECT turn FROM platform.job WHERE queue = $1 AND state = 'queued' AND priority = $2 AND attempt = 0
-                    AND due_at <= now() ORDER BY turn LIMIT 1) AS first,
-                 (SELECT turn FROM platform.job
-                  WHERE queue = $1 AND account_id = $3 AND priority = $2 AND state = 'queued'
+                 coalesce(
+                     (SELECT turn FROM platform.job WHERE queue = $1 AND state = 'queued' AND priority = $2
+                      AND attempt = 0 AND due_at <= now() ORDER BY turn LIMIT 1),
+                     (SELECT turn FROM platform.job WHERE queue = $1 AND priority = $2 AND attempt > 0
+                      ORDER BY turn DESC LIMIT 1)) AS first,
+                 (SELECT turn FROM platform.job WHERE queue = $1 AND account_id = $3 AND priority = $2
                   ORDER BY turn DESC LIMIT 1) AS own_last,
                  (SELECT count(*) FROM (
                      SELECT FROM platform.job WHERE queue = $1 AND account_id = $3 AND state IN ('queued', 'running')

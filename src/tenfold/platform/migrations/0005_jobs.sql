@@ -41,8 +41,11 @@ CREATE TABLE platform.job (
 CREATE INDEX job_queued ON platform.job (queue, priority, turn, id) WHERE state = 'queued';
 -- Whose lease has ended.
 CREATE INDEX job_running ON platform.job (queue) WHERE state = 'running';
--- What an account has under way in a queue, with the last of its turns; and all that it ever asked for, newest first.
-CREATE INDEX job_open ON platform.job (queue, account_id, priority, turn) WHERE state IN ('queued', 'running');
+-- The last turns: that have begun, and of an account. What it did just now counts, or it could always go first again.
+CREATE INDEX job_turn ON platform.job (queue, priority, turn);
+CREATE INDEX job_own_turn ON platform.job (queue, account_id, priority, turn);
+-- What an account has under way in a queue; and all that it ever asked for, newest first.
+CREATE INDEX job_open ON platform.job (queue, account_id) WHERE state IN ('queued', 'running');
 CREATE INDEX job_account_id ON platform.job (account_id, id);
 -- How long the last ones took; and the sweep.
 CREATE INDEX job_done ON platform.job (queue, kind, ended_at) WHERE state = 'done';
