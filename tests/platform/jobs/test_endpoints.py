@@ -50,6 +50,8 @@ async def test_a_person_sees_their_jobs_and_nobody_elses(
     assert (await alice.get("/api/jobs", params={"state": "running"})).json()["jobs"] == []
     assert (await alice.get("/api/jobs", params={"kind": "tests-other"})).json()["jobs"] == []
     assert (await alice.get("/api/jobs", params={"state": "asleep"})).status_code == 422
+    for limit in (-1, 0, 101):
+        assert (await alice.get("/api/jobs", params={"limit": limit})).status_code == 422
 
     shown = (await alice.get(f"/api/jobs/{hers[1]}")).json()
     assert (shown["state"], shown["priority"], shown["ahead"]) == ("queued", "normal", 3)  # her first, two others

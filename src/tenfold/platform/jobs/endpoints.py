@@ -7,9 +7,8 @@ import msgspec
 from litestar import Controller, get, post
 from litestar.datastructures import ResponseHeader
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, HeaderParameter, QueryParameter
+from litestar.params import FromPath, HeaderParameter, QueryParameter
 from litestar.response import Stream
-from msgspec import Meta
 
 from tenfold.platform.errors import Unauthorized
 from tenfold.platform.http import event_stream, resume_after
@@ -40,9 +39,9 @@ class JobEndpoints(Controller):
         jobs: NamedDependency[Jobs],
         principal: NamedDependency[Principal],
         shown: Annotated[State | None, QueryParameter(name="state")] = None,
-        kind: FromQuery[Annotated[str, Meta(max_length=64)] | None] = None,
-        before: FromQuery[Annotated[str, Meta(max_length=19)] | None] = None,
-        limit: FromQuery[Annotated[int, Meta(ge=1, le=100)]] = 50,
+        kind: Annotated[str | None, QueryParameter(max_length=64)] = None,
+        before: Annotated[str | None, QueryParameter(max_length=19)] = None,
+        limit: Annotated[int, QueryParameter(ge=1, le=100)] = 50,
     ) -> JobList:
         """Jobs of the account that asks."""
         last = None if before is None else _id(before)

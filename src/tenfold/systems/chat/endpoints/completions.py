@@ -1,6 +1,7 @@
 """`POST /v1/chat/completions`, past the framework, which would cost as much as everything else of a request."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -62,6 +63,7 @@ class Completions:
             principal = await self._identity.authenticate(scope)
             if principal.via == "oauth":
                 raise ApplicationRefused
+            principal.require("chat")  # before a stranger's body is read
             data = _read(await read_body(receive, MOST_BODY))
             async with attended(receive):
                 await self._answer(data, principal, send)
@@ -146,16 +148,17 @@ async def _send(send: Any, status: int, body: bytes, extra: list[tuple[bytes, by
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-async def _send_events(events: AsyncIterator[bytes], send: Any) -> None:
+async def _send_events(events: AsyncGenerator[bytes], send: Any) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": _EVENTS})
-    async for piece in events:
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    async with aclosing(events):  # whoever leaves frees the model's slot at once
+        async for piece in events:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _events(
     first: completions.Piece, pieces: AsyncGenerator[completions.Piece], *, usage: bool
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     """Server-sent events of an answer, as the API has them: the last one says how much it took, if it was asked for."""
     ready = b""
     try:
