@@ -237,7 +237,8 @@ async def open_inference(settings: Settings, hot: Hot, bus: Bus) -> AsyncIterato
     timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT, sock_connect=CONNECT)
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=20)
     async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, timeout=timeout))
+        session = aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
+        await stack.enter_async_context(session)
         slots = Slots(hot, bus, most=settings.inference_queue, each=settings.inference_queue_each)
         await slots.open()
         stack.push_async_callback(slots.close)
