@@ -72,6 +72,7 @@ async def s3(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[S3]:
         "-s3",
         f"-s3.config={folder / 's3.json'}",
         "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
         "-master.volumeSizeLimitMB=64",
         "-volume.max=40",
         "-volume.preStopSeconds=0",
