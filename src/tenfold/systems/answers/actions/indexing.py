@@ -1,0 +1,156 @@
+"""Documents come into the index, change in it and leave it; segments are merged behind them."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import batched
+
+import msgspec
+import numpy as np
+
+from tenfold.platform.db import Tx
+from tenfold.platform.errors import TenfoldError
+from tenfold.platform.runtime import Runtime
+from tenfold.systems.answers.hot import Segments
+from tenfold.systems.answers.index_types import Chunk, IndexedDocument
+from tenfold.systems.answers.rules import bm25
+from tenfold.systems.answers.rules import segments as rules
+from tenfold.systems.answers.rules.changes import changes, digest
+from tenfold.systems.answers.rules.segments import Segment, Size
+from tenfold.systems.answers.store import chunks as store
+from tenfold.systems.answers.store import segments as segments_store
+from tenfold.systems.answers.store.chunks import NewChunk
+from tenfold.systems.answers.store.segments import Kept
+
+#: Chunks that are embedded at once, so that questions come in between.
+EMBEDDED = 16
+
+
+class NoSuchCollection(TenfoldError):
+    """There is no such collection."""
+
+    status = 404
+
+
+class Indexed(msgspec.Struct, frozen=True):
+    """What a new version of a document has changed."""
+
+    version: int
+    new: int
+    kept: int
+    gone: int
+
+
+async def index_document(
+    runtime: Runtime, collection_id: int, document: IndexedDocument, chunks: Sequence[Chunk]
+) -> Indexed:
+    """Make these the chunks of a document, in both indexes at once. What keeps its words keeps its embedding.
+
+    Raises NoSuchCollection; Unavailable while nothing can embed.
+    """
+    searched = {each.ordinal: bm25.indexed(document.title, each.headings, each.text) for each in chunks}
+    digests = {ordinal: digest(text) for ordinal, text in searched.items()}
+    terms = await asyncio.to_thread(lambda: {ordinal: bm25.terms(text) for ordinal, text in searched.items()})
+    async with runtime.db.read(fresh=True) as tx:
+        there = [(each.id, each.digest) for each in await store.list_known(tx, collection_id, document.id)]
+    vectors: dict[bytes, Sequence[float]] = {}
+    while True:
+        # No transaction is held while a model works. So somebody may have changed the document meanwhile, and then
+        # there may be something more to embed.
+        lacking = {digests[each.ordinal] for each in changes(there, chunks, digests).new} - vectors.keys()
+        vectors |= await _embed(runtime, {digests[at]: text for at, text in searched.items() if digests[at] in lacking})
+        try:
+            async with runtime.db.transaction() as tx:
+                if not await store.lock_collection(tx, collection_id):
+                    raise NoSuchCollection
+                version = await store.put_document(tx, collection_id, document)
+                there = [(each.id, each.digest) for each in await store.list_known(tx, collection_id, document.id)]
+                change = changes(there, chunks, digests)
+                if any(digests[each.ordinal] not in vectors for each in change.new):
+                    raise _Overtaken
+                new = [_new_chunk(runtime, each, digests, terms, vectors) for each in change.new]
+                await store.delete_chunks(tx, collection_id, change.gone)
+                await store.move_chunks(tx, collection_id, change.kept)
+                await store.insert_chunks(tx, collection_id, document.id, new)
+                for segment in _segments(document.id, new, terms):
+                    await segments_store.insert_segment(tx, collection_id, runtime.ids.next(), segment)
+                await store.insert_version(tx, collection_id, document.id, version, document.digest, len(chunks))
+                return Indexed(version, len(new), len(change.kept), len(change.gone))
+        except _Overtaken:
+            continue
+
+
+class _Overtaken(Exception):
+    """Somebody else has changed the document while we looked away."""
+
+
+async def _embed(runtime: Runtime, texts: Mapping[bytes, str]) -> dict[bytes, Sequence[float]]:
+    made: dict[bytes, Sequence[float]] = {}
+    for part in batched(texts.items(), EMBEDDED):
+        vectors = await runtime.inference.embed([text for _, text in part])
+        made |= zip([key for key, _ in part], vectors, strict=True)
+    return made
+
+
+def _new_chunk(
+    runtime: Runtime,
+    chunk: Chunk,
+    digests: Mapping[int, bytes],
+    terms: Mapping[int, Sequence[str]],
+    vectors: Mapping[bytes, Sequence[float]],
+) -> NewChunk:
+    key = digests[chunk.ordinal]
+    return NewChunk(runtime.ids.next(), chunk, key, len(terms[chunk.ordinal]), vectors[key])
+
+
+def _segments(document_id: int, new: Sequence[NewChunk], terms: Mapping[int, Sequence[str]]) -> Iterator[Segment]:
+    for part in batched(new, rules.MOST):
+        yield rules.build((each.id, document_id, terms[each.chunk.ordinal]) for each in part)
+
+
+async def remove_document(runtime: Runtime, collection_id: int, document_id: int) -> bool:
+    """Take a document out of the index. False when there was none."""
+    async with runtime.db.transaction() as tx:
+        if not await store.lock_document(tx, collection_id, document_id):
+            return False
+        known = await store.list_known(tx, collection_id, document_id)
+        await store.delete_chunks(tx, collection_id, [each.id for each in known])
+        return await store.delete_document(tx, collection_id, document_id)
+
+
+async def merge_segments(runtime: Runtime, segments: Segments, collection_id: int) -> bool:
+    """Merge what should be merged in a collection, once. Whether there was anything.
+
+    Writers don't wait for it, nor it for them: what they add is a segment of its own, and what they remove is noted by
+    chunk, wherever that is then. Of two merges at once the second leaves the first its segments.
+    """
+    async with runtime.db.transaction() as tx:
+        if not await store.lock_collection(tx, collection_id):
+            return False
+        there = await segments_store.list_segments(tx, collection_id)
+        dead = await segments_store.list_dead(tx, collection_id)
+        known = await segments.headers(tx, collection_id, there)
+        sizes = [
+            Size(kept.id, kept.chunks, len(np.intersect1d(header.chunks, dead)))
+            for kept, header in zip(there, known, strict=True)
+        ]
+        chosen = [each.id for each in rules.choose(sizes)]
+        locked = await segments_store.lock_segments(tx, collection_id, chosen) if chosen else []
+        if not locked or len(locked) < len(chosen):
+            return False
+        bodies = await segments.headers(tx, collection_id, locked)
+        whole = [await _whole(tx, collection_id, *each) for each in zip(locked, bodies, strict=True)]
+        merged = await asyncio.to_thread(rules.merge, whole, dead)
+        gone = [id for each in whole for id in np.intersect1d(each.chunks, dead, assume_unique=True).tolist()]
+        await segments_store.delete_segments(tx, collection_id, chosen)
+        await segments_store.delete_dead(tx, collection_id, gone)
+        if len(merged.chunks):
+            await segments_store.insert_segment(tx, collection_id, runtime.ids.next(), merged)
+    return True
+
+
+async def _whole(tx: Tx, collection_id: int, kept: Kept, header: Segment) -> Segment:
+    """A segment with its postings."""
+    if kept.packed:
+        return header
+    rows = await segments_store.list_all_postings(tx, collection_id, kept.id)
+    return rules.with_rows(header, [(row.term, row.postings) for row in rows])
