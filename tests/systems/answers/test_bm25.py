@@ -54,9 +54,11 @@ def test_any_text_has_terms_that_are_no_longer_than_they_may_be(text: str) -> No
 def test_the_order_is_that_of_a_reference_implementation(corpus: list[list[str]], question: list[str]) -> None:
     reference = bm25s.BM25(k1=bm25.K1, b=bm25.B, method="lucene")
     reference.index(corpus, show_progress=False)
-    scores = reference.get_scores([term for term in question if term in reference.vocab_dict]) if any(
-        term in reference.vocab_dict for term in question
-    ) else np.zeros(len(corpus))
+    scores = (
+        reference.get_scores([term for term in question if term in reference.vocab_dict])
+        if any(term in reference.vocab_dict for term in question)
+        else np.zeros(len(corpus))
+    )
     ours = ranked([view(segment_of(corpus))], question)
     assert {number for number, _ in ours} == set(np.flatnonzero(scores > 0).tolist())
     for number, score in ours:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import bm25s
 import numpy as np
 import pytest
-from collection import COLLECTION, chunks, opened, put
+from tests.systems.answers.collection import COLLECTION, chunks, opened, put
 
 from tenfold.platform.runtime import Runtime
 from tenfold.platform.testing import Engines
@@ -193,9 +193,7 @@ async def test_the_order_of_many_chunks_is_that_of_a_reference_implementation(
     async with runtime.db.transaction() as tx:
         for number, part in enumerate(parts):
             ids = [runtime.ids.next() for _ in part]
-            made = segments.build(
-                (id, number, bm25.terms(text)) for id, text in zip(ids, part, strict=True)
-            )
+            made = segments.build((key, number, bm25.terms(text)) for key, text in zip(ids, part, strict=True))
             await segments_store.insert_segment(tx, COLLECTION, runtime.ids.next(), made)
     kept = Segments()
     assert await indexing.merge_segments(runtime, kept, COLLECTION)
@@ -210,8 +208,10 @@ async def test_the_order_of_many_chunks_is_that_of_a_reference_implementation(
 async def test_a_second_look_follows_what_the_first_has_found(runtime: Runtime, retrieval: Retrieval) -> None:
     await put(runtime, 1, ["The lighthouse of the bay was designed in 1883 by the engineer Marta Ohlsen."])
     await put(runtime, 2, ["As a child, Marta Ohlsen went to school in Tromvik, among fishermen."])
-    for number in range(3, 30):
-        await put(runtime, number, [f"School number {number} has a lamp, and a teacher who designs exams."])
+    await put(runtime, 3, ["The school of the harbour has a lamp, and a teacher who sets exams."])
+    await put(runtime, 4, ["Children go to school by ferry when the ice is gone."])
+    for number in range(5, 30):
+        await put(runtime, number, [f"Ferry number {number} leaves the harbour every evening, unless there is ice."])
     question = "Where did the designer of the lighthouse of the bay go to school?"
     alone = await retrieval.retrieve(COLLECTION, question, limit=3, hops_allowed=False)
     assert alone.second_look == ""

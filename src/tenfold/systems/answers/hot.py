@@ -54,7 +54,7 @@ class Segments:
             found = await asyncio.to_thread(rules.search, views, terms, dead, allowed, limit)
         else:
             found = rules.search(views, terms, dead, allowed, limit)
-        return Found([Hit(id, score) for id, score in found.hits], found.weights)
+        return Found([Hit(key, score) for key, score in found.hits], found.weights)
 
     async def views(self, tx: Tx, collection_id: int, there: Sequence[Kept], terms: Sequence[str]) -> list[View]:
         """Segments with the postings of terms, read as far as they aren't kept."""
@@ -92,14 +92,14 @@ class Segments:
         self, tx: Tx, collection_id: int, segment_ids: Sequence[int], terms: Sequence[str]
     ) -> dict[tuple[int, str], Postings]:
         found: dict[tuple[int, str], Postings] = {}
-        wanted = [(id, term) for id in segment_ids for term in terms]
+        wanted = [(key, term) for key in segment_ids for term in terms]
         for key in wanted:
             if key in self._postings:
                 self._postings.move_to_end(key)
                 found[key] = self._postings[key]
         missing = [key for key in wanted if key not in found]
         if missing:
-            ids, lacking = sorted({id for id, _ in missing}), sorted({term for _, term in missing})
+            ids, lacking = sorted({key for key, _ in missing}), sorted({term for _, term in missing})
             rows = await store.list_postings(tx, collection_id, ids, lacking)
             read = dict.fromkeys(missing, _NONE)  # that a segment hasn't got a term is worth knowing too
             read |= {(row.segment_id, row.term): rules.read(row.postings) for row in rows}

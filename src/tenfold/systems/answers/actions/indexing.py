@@ -140,7 +140,7 @@ async def merge_segments(runtime: Runtime, segments: Segments, collection_id: in
         bodies = await segments.headers(tx, collection_id, locked)
         whole = [await _whole(tx, collection_id, *each) for each in zip(locked, bodies, strict=True)]
         merged = await asyncio.to_thread(rules.merge, whole, dead)
-        gone = [id for each in whole for id in np.intersect1d(each.chunks, dead, assume_unique=True).tolist()]
+        gone = [key for each in whole for key in np.intersect1d(each.chunks, dead, assume_unique=True).tolist()]
         await segments_store.delete_segments(tx, collection_id, chosen)
         await segments_store.delete_dead(tx, collection_id, gone)
         if len(merged.chunks):

@@ -23,6 +23,8 @@ EXACT = 4000
 BREADTH = 200
 #: What a second look counts for beside the first.
 SECOND = 0.5
+#: What a passage that answers it is worth beside one that answers the question.
+AGAIN = 0.9
 
 
 class Retrieved(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,35 +78,39 @@ class Retrieval:
         look = await self._look(collection_id, question, filters)
         fused = fusion.fuse(look.rankings)
         stored = await self._read(collection_id, list(fused)[:RERANKED])
-        second, looks, searches = "", dict.fromkeys(fused, 1), 2.0
+        second, further, looks, searches = "", look, dict.fromkeys(fused, 1), 2.0
         if hops_allowed and stored:
-            texts = [_searched(stored[id]) for id in fused if id in stored]
+            texts = [stored[key].text for key in fused if key in stored]
             second = hops.second_look(question, texts[: hops.READ], look.words.weights)
         if second:
             further = await self._look(collection_id, second, filters)
             fused = fusion.fuse([*look.rankings, *further.rankings], weights=[1, 1, SECOND, SECOND])
             searches += 2 * SECOND
-            looks |= {id: 2 for id in fused if id not in looks}
-            look = _both(look, further)
-            missing = [id for id in list(fused)[:RERANKED] if id not in stored]
+            looks |= {key: 2 for key in fused if key not in looks}
+            missing = [key for key in list(fused)[:RERANKED] if key not in stored]
             stored |= await self._read(collection_id, missing)
         began = perf_counter()
-        shares = {id: fusion.share(score, 1) / searches for id, score in fused.items() if id in stored}
-        scores = await self._rerank(question, look, shares, stored)
+        shares = {key: fusion.share(fused[key], 1) / searches for key in list(fused)[:RERANKED] if key in stored}
+        scores = await self._rerank(question, look, list(shares), stored)
+        if second:
+            # What the second look was for isn't in the question, so a passage may answer either.
+            again = await self._rerank(second, further, list(shares), stored)
+            scores = {key: max(score, AGAIN * again[key]) for key, score in scores.items()}
+            look = _both(look, further)
         took = look.took | {"reranking": 1000 * (perf_counter() - began)}
         ranked = fusion.combine(scores, shares) if scores else shares
         dense, words = ({hit.id: hit.score for hit in hits} for hits in (look.dense, look.words.hits))
         passages = [
             Passage(
-                chunk=stored[id],
+                chunk=stored[key],
                 score=score,
-                dense=dense.get(id),
-                bm25=words.get(id),
-                fused=shares[id],
-                reranked=scores.get(id),
-                look=looks[id],
+                dense=dense.get(key),
+                bm25=words.get(key),
+                fused=shares[key],
+                reranked=scores.get(key),
+                look=looks[key],
             )
-            for id, score in ranked.items()
+            for key, score in ranked.items()
             if score >= threshold
         ]
         few = fusion.diverse(passages, lambda each: each.chunk.document_id)[:limit]
@@ -152,16 +158,15 @@ class Retrieval:
             return {}
         async with self._runtime.db.read() as tx:
             found = {each.id: each for each in await chunks_store.list_chunks(tx, collection_id, ids)}
-        return {id: found[id] for id in ids if id in found}
+        return {key: found[key] for key in ids if key in found}
 
     async def _rerank(
-        self, question: str, look: _Look, shares: dict[int, float], stored: dict[int, Stored]
+        self, question: str, look: _Look, chosen: Sequence[int], stored: dict[int, Stored]
     ) -> dict[int, float]:
-        chosen = list(shares)[:RERANKED]
         if self._reranker is None or not chosen:
             return {}
         dense, words = ({hit.id: hit.score for hit in hits} for hits in (look.dense, look.words.hits))
-        candidates = [Candidate(_searched(stored[id]), dense.get(id, 0.0), words.get(id, 0.0)) for id in chosen]
+        candidates = [Candidate(_searched(stored[key]), dense.get(key, 0.0), words.get(key, 0.0)) for key in chosen]
         scores = await self._reranker.score(Question(question, look.words.weights), candidates)
         return dict(zip(chosen, scores, strict=True))
 

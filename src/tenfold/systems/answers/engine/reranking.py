@@ -12,7 +12,6 @@ from tenfold.platform.errors import Unavailable
 from tenfold.systems.answers.rules import bm25, relevance
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from onnxruntime import InferenceSession
     from tokenizers import Tokenizer

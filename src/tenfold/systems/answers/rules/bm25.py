@@ -37,7 +37,7 @@ STOP_WORDS: Final = frozenset(
     other our ours ourselves out over own same shall she should so some such than that the their theirs them themselves
     then there these they this those through to too under until up upon very was we were what when where which while
     who whom whose why will with would you your yours yourself yourselves don doesn didn isn aren wasn weren hasn
-    haven hadn won wouldn couldn shouldn s t ll re ve d m""".split()
+    haven hadn won wouldn couldn shouldn s t ll re ve d m""".split()  # noqa: SIM905 - a list is no easier to read
 )
 _local: Final = threading.local()
 

@@ -26,8 +26,8 @@ def changes(there: Sequence[tuple[int, bytes]], wanted: Sequence[Chunk], digests
     Of several with the same words each is matched once, in their order.
     """
     free: dict[bytes, list[int]] = {}
-    for id, known in reversed(there):
-        free.setdefault(known, []).append(id)
+    for key, known in reversed(there):
+        free.setdefault(known, []).append(key)
     kept: list[tuple[int, Chunk]] = []
     new: list[Chunk] = []
     for chunk in wanted:
@@ -35,4 +35,4 @@ def changes(there: Sequence[tuple[int, bytes]], wanted: Sequence[Chunk], digests
             kept.append((ids.pop(), chunk))
         else:
             new.append(chunk)
-    return Changes(kept, new, sorted(id for ids in free.values() for id in ids))
+    return Changes(kept, new, sorted(key for ids in free.values() for key in ids))

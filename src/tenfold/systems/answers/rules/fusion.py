@@ -1,4 +1,4 @@
-"""What the two searches say made into one ranking, as the case study has it: section 5, hybrid search with reranking."""
+"""What the two searches say, made into one ranking: section 5 of the case study, hybrid search with reranking."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Final

@@ -1,9 +1,9 @@
 """Whether one look is enough, and what a second one looks for.
 
-The case study names multi-hop retrieval: retrieve, read, retrieve again. Here no model decides it. A second look is worth
-its time when the best passages leave words of the question unsaid, and name something that the question doesn't: then
-those names, with the words that are still open, are what is looked for (pseudo-relevance feedback, as Rocchio's, but
-of names only).
+The case study names multi-hop retrieval: retrieve, read, retrieve again. Here no model decides it. A second look is
+worth its time when the best passages leave words of the question unsaid, and name something that the question doesn't:
+then those names, with the words that are still open, are what is looked for (pseudo-relevance feedback, as Rocchio's,
+but of names only).
 """
 
 import re
@@ -18,7 +18,7 @@ READ: Final = 3
 #: Names that are looked for in the second.
 NAMES: Final = 3
 #: The share of the question's weight that one passage may leave unsaid.
-OPEN: Final = 0.25
+OPEN: Final = 0.15
 
 _NAME: Final = re.compile(
     r"\b[A-Z][\w'\u2019-]+(?:[ ]+(?:of|de|von|van|the|and)?[ ]?[A-Z][\w'\u2019-]+)*|\b[a-z]+_\w+\b"

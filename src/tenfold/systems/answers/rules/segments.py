@@ -235,7 +235,7 @@ def with_rows(segment: Segment, rows: Sequence[tuple[str, bytes]]) -> Segment:
 
 
 class Ranking(msgspec.Struct, frozen=True):
-    """Chunks with their scores, the best first, and what each term is worth: its idf."""
+    """Chunks with their scores, the best first, and what each term is worth that some chunk holds: its idf."""
 
     hits: list[tuple[int, float]]
     weights: dict[str, float]
@@ -249,13 +249,16 @@ def search(views: Sequence[View], terms: Sequence[str], dead: Ids, allowed: Ids 
     """
     wanted = Counter(terms)
     alive = [_outside(view.segment.chunks, dead) for view in views]
-    lived = [view.segment.lengths if mask is None else view.segment.lengths[mask] for view, mask in zip(views, alive)]
+    lived = [
+        view.segment.lengths if mask is None else view.segment.lengths[mask]
+        for view, mask in zip(views, alive, strict=True)
+    ]
     chunks = sum(len(each) for each in lived)
     average = sum(int(each.sum(dtype=np.int64)) for each in lived) / max(chunks, 1)
-    holding = {term: sum(_count(view, mask, term) for view, mask in zip(views, alive)) for term in wanted}
-    weights = {term: bm25.idf(chunks, count) for term, count in holding.items()}
+    holding = {term: sum(_count(view, mask, term) for view, mask in zip(views, alive, strict=True)) for term in wanted}
+    weights = {term: bm25.idf(chunks, count) for term, count in holding.items() if count}
     ids, found = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
-    for view, mask in zip(views, alive):
+    for view, mask in zip(views, alive, strict=True):
         if not (here := [term for term in wanted if term in view.postings]):
             continue
         scores = np.zeros(len(view.segment.chunks), np.float32)

@@ -88,8 +88,10 @@ async def insert_chunks(tx: Tx, collection_id: int, document_id: int, chunks: Se
         return
     columns = ("collection_id", "id", "document_id", "ordinal", "headings", "page", "begins", "ends", "text", "tokens")
     records = [
-        (collection_id, each.id, document_id, each.chunk.ordinal, list(each.chunk.headings), each.chunk.page)
-        + (each.chunk.begins, each.chunk.ends, each.chunk.text, each.chunk.tokens, each.terms, each.digest)
+        (
+            *(collection_id, each.id, document_id, each.chunk.ordinal, list(each.chunk.headings), each.chunk.page),
+            *(each.chunk.begins, each.chunk.ends, each.chunk.text, each.chunk.tokens, each.terms, each.digest),
+        )
         for each in chunks
     ]
     await tx.copy("answers.chunk", (*columns, "terms", "digest"), records)
@@ -106,7 +108,7 @@ async def move_chunks(tx: Tx, collection_id: int, chunks: Sequence[tuple[int, Ch
                  AS n (id, ordinal, page, begins, ends)
              WHERE c.collection_id = $1 AND c.id = n.id
                  AND (c.ordinal, c.page, c.begins, c.ends) IS DISTINCT FROM (n.ordinal, n.page, n.begins, n.ends)"""
-    places = [(id, each.ordinal, each.page, each.begins, each.ends) for id, each in chunks]
+    places = [(key, each.ordinal, each.page, each.begins, each.ends) for key, each in chunks]
     await tx.execute(sql, collection_id, *[list(column) for column in zip(*places, strict=True)] or [[]] * 5)
 
 

@@ -57,7 +57,8 @@ async def list_nearest(
     sql = f"""WITH near AS MATERIALIZED (
                   SELECT e.chunk_id AS id, e.embedding OPERATOR(public.<=>) $2::text::public.halfvec AS distance
                   FROM answers.embedding e {_joined(filters)} WHERE e.collection_id = $1)
-              SELECT id, (1 - distance)::float8 AS score FROM near WHERE distance <= 2 ORDER BY distance, id LIMIT $3"""
+              SELECT id, (1 - distance)::float8 AS score FROM near WHERE distance <= 2
+              ORDER BY distance, id LIMIT $3"""  # noqa: S608 - ours
     arguments = _arguments(filters) if filters.any else ()
     return await tx.rows(Hit, sql, collection_id, vector(embedding), limit, *arguments)
 
@@ -71,13 +72,14 @@ async def list_near(
     past what isn't wanted, of other collections or filtered out, until there are enough or it has seen 20,000.
     """
     # Sorting is made to look dear, else the planner compares all when it takes a collection to be small.
-    settings = """SELECT set_config('hnsw.ef_search', $1, true), set_config('hnsw.iterative_scan', 'relaxed_order', true),
-                      set_config('enable_sort', 'off', true), set_config('enable_seqscan', 'off', true)"""
+    settings = """SELECT set_config('hnsw.ef_search', $1, true), set_config('enable_sort', 'off', true),
+                      set_config('hnsw.iterative_scan', 'relaxed_order', true),
+                      set_config('enable_seqscan', 'off', true)"""
     await tx.value(settings, str(breadth))
     sql = f"""WITH near AS MATERIALIZED (
                   SELECT e.chunk_id AS id, e.embedding OPERATOR(public.<=>) $2::text::public.halfvec AS distance
                   FROM answers.embedding e {_joined(filters)} WHERE e.collection_id = $1
                   ORDER BY e.embedding OPERATOR(public.<=>) $2::text::public.halfvec LIMIT $3)
-              SELECT id, (1 - distance)::float8 AS score FROM near ORDER BY distance, id"""
+              SELECT id, (1 - distance)::float8 AS score FROM near ORDER BY distance, id"""  # noqa: S608 - ours
     arguments = _arguments(filters) if filters.any else ()
     return await tx.rows(Hit, sql, collection_id, vector(embedding), limit, *arguments)
