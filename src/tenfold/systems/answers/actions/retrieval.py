@@ -139,7 +139,12 @@ class Retrieval:
         async with self._runtime.db.snapshot() as tx:
             if await store.count_chunks(tx, collection_id, EXACT + 1, filters) <= EXACT:
                 return await store.list_nearest(tx, collection_id, vector, limit, filters)
-            return await store.list_near(tx, collection_id, vector, limit, filters, max(BREADTH, limit))
+            found = await store.list_near(tx, collection_id, vector, limit, filters, max(BREADTH, limit))
+            if len(found) == limit:
+                return found
+            # The graph was left before there were enough: nearly all that is near belongs to other collections, or to
+            # documents that the filter leaves out.
+            return await store.list_nearest(tx, collection_id, vector, limit, filters)
 
     async def _words(self, collection_id: int, question: str, filters: Filters) -> tuple[Found, float]:
         began = perf_counter()

@@ -26,7 +26,7 @@ _NAME: Final = re.compile(
 
 
 def second_look(question: str, passages: Sequence[str], weights: Mapping[str, float], language: str = "english") -> str:
-    """What to look for after the first look, nothing when that was enough. `weights` are idf of the question's terms."""
+    """What to look for after the first look, nothing when that was enough. `weights` are the idf of terms."""
     asked = list(dict.fromkeys(bm25.terms(question, language)))
     total = sum(weights.get(term, 0.0) for term in asked)
     if not passages or not total:
