@@ -128,3 +128,10 @@ def test_a_filter_leaves_scores_as_they_are() -> None:
 def test_only_the_best_are_found_and_of_equals_the_older() -> None:
     corpus = [["lamp", "sea", "sea"], *[["lamp"]] * 9]
     assert [number for number, _ in ranked([view(segment_of(corpus))], ["lamp"], limit=3)] == [1, 2, 3]
+
+
+def test_a_term_whose_chunks_are_all_gone_finds_nothing() -> None:
+    one = view(segment_of([["lamp"], ["sea"]]))
+    found = segments.search([one], ["lamp", "sea"], np.array([0], np.int64), None, 10)
+    assert [number for number, _ in found.hits] == [1]
+    assert list(found.weights) == ["sea"]

@@ -259,7 +259,7 @@ def search(views: Sequence[View], terms: Sequence[str], dead: Ids, allowed: Ids 
     weights = {term: bm25.idf(chunks, count) for term, count in holding.items() if count}
     ids, found = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
     for view, mask in zip(views, alive, strict=True):
-        if not (here := [term for term in wanted if term in view.postings]):
+        if not (here := [term for term in weights if term in view.postings]):
             continue
         scores = np.zeros(len(view.segment.chunks), np.float32)
         norms = bm25.norms(view.segment.lengths, average)
