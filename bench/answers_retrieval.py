@@ -103,10 +103,10 @@ async def latency(runtime: Runtime, report: Report, size: Size) -> None:
         ("BM25 search, nothing of it kept in the process", 0, cold),
         ("BM25 search", 30, lambda place: retrieval.words(collection, questions[place], ANY)),
         ("Hybrid search with embedding the question",  80,
-         lambda place: Retrieval(runtime, kept, None).retrieve(collection, questions[place], hops_allowed=False)),
-        ("... and reranking", 200, lambda place: retrieval.retrieve(collection, questions[place], hops_allowed=False)),
+         lambda place: Retrieval(runtime, kept, None).retrieve(collection, questions[place])),
+        ("... and reranking", 200, lambda place: retrieval.retrieve(collection, questions[place])),
         ("... and a second look where one is wanted", 200,
-         lambda place: retrieval.retrieve(collection, questions[place])),
+         lambda place: retrieval.retrieve(collection, questions[place], hops_allowed=True)),
     )  # fmt: skip
     for claim, wanted, ask in rows:
         count = 20 if not wanted else QUESTIONS

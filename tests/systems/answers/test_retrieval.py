@@ -213,12 +213,12 @@ async def test_a_second_look_follows_what_the_first_has_found(runtime: Runtime, 
     for number in range(5, 30):
         await put(runtime, number, [f"Ferry number {number} leaves the harbour every evening, unless there is ice."])
     question = "Where did the designer of the lighthouse of the bay go to school?"
-    alone = await retrieval.retrieve(COLLECTION, question, limit=3, hops_allowed=False)
+    alone = await retrieval.retrieve(COLLECTION, question, limit=3)
     assert alone.second_look == ""
-    found = await retrieval.retrieve(COLLECTION, question, limit=3)
+    found = await retrieval.retrieve(COLLECTION, question, limit=3, hops_allowed=True)
     assert "Marta Ohlsen" in found.second_look
     assert {1, 2} <= {each.chunk.document_id for each in found.passages}
-    enough = await retrieval.retrieve(COLLECTION, "Who designed the lighthouse of the bay?")
+    enough = await retrieval.retrieve(COLLECTION, "Who designed the lighthouse of the bay?", hops_allowed=True)
     assert enough.second_look == ""
 
 

@@ -68,9 +68,12 @@ class Retrieval:
         *,
         limit: int = 5,
         threshold: float = 0.0,
-        hops_allowed: bool = True,
+        hops_allowed: bool = False,
     ) -> Retrieved:
         """The passages that answer a question: at most 2 of a document, none whose score is under the threshold.
+
+        A second look (`hops_allowed`) is for questions that go through one thing to another. It costs those that don't
+        some of their ranking, so whoever asks says which it is: docs/decisions/0032.
 
         Raises Unavailable while nothing can embed or the database is away.
         """
