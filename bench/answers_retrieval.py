@@ -29,11 +29,11 @@ from tenfold.systems.answers.actions import indexing
 from tenfold.systems.answers.actions.retrieval import Retrieval
 from tenfold.systems.answers.engine.reranking import Learned
 from tenfold.systems.answers.hot import Segments
-from tenfold.systems.answers.index_types import Chunk, Filters, IndexedDocument
 from tenfold.systems.answers.rules import bm25, fusion, segments
 from tenfold.systems.answers.store import chunks as chunks_store
 from tenfold.systems.answers.store import search as search_store
 from tenfold.systems.answers.store import segments as segments_store
+from tenfold.systems.answers.types.index import Chunk, Filters, IndexedDocument
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "train/answers"))
 import labelled

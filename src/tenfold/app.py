@@ -29,11 +29,12 @@ from tenfold.platform.settings import BadSettings, Settings
 from tenfold.platform.settings import load as load_from
 from tenfold.platform.supervisor import running
 from tenfold.platform.system import Reviews, System
+from tenfold.systems.answers.system import system as answers
 from tenfold.systems.chat.system import system as chat
 from tenfold.systems.feed.system import system as feed
 from tenfold.systems.links.system import system as links
 
-SYSTEMS: tuple[System[Any], ...] = (links, feed, chat)
+SYSTEMS: tuple[System[Any], ...] = (links, feed, chat, answers)
 
 
 class NothingTaken(NotFound):

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from tenfold.platform.runtime import Runtime, open_runtime
 from tenfold.platform.testing import PLATFORM, Engines, fresh_settings, models_of_tests
 from tenfold.systems.answers.actions import indexing
-from tenfold.systems.answers.index_types import Chunk, IndexedDocument
 from tenfold.systems.answers.store import chunks as store
+from tenfold.systems.answers.types.index import Chunk, IndexedDocument
 
 PACKAGES = (PLATFORM, "tenfold.systems.answers")
 COLLECTION = 7

@@ -14,11 +14,12 @@ from tenfold.platform.testing import Engines
 from tenfold.systems.answers.actions import indexing
 from tenfold.systems.answers.actions.retrieval import Retrieval
 from tenfold.systems.answers.engine.reranking import Learned
+from tenfold.systems.answers.errors import CollectionNotFound
 from tenfold.systems.answers.hot import Segments
-from tenfold.systems.answers.index_types import Chunk, Filters, IndexedDocument
 from tenfold.systems.answers.rules import bm25, segments
 from tenfold.systems.answers.store import search as search_store
 from tenfold.systems.answers.store import segments as segments_store
+from tenfold.systems.answers.types.index import Chunk, Filters, IndexedDocument
 
 OWLS = "Owls hunt mice at night and swallow them whole."
 LAMPS = "The lamp on the pier is lit by a keeper every evening."
@@ -102,7 +103,7 @@ async def test_both_indexes_or_none(runtime: Runtime, retrieval: Retrieval) -> N
     tables = ("document", "chunk", "embedding", "segment", "posting")
     assert not any([await value(runtime, f"SELECT count(*) FROM answers.{table}") for table in tables])
     assert await by_words(retrieval, "owls") == []
-    with pytest.raises(indexing.NoSuchCollection):
+    with pytest.raises(CollectionNotFound):
         await indexing.index_document(runtime, 8, IndexedDocument(id=1, title="Nowhere"), chunks(OWLS))
 
 

@@ -8,12 +8,12 @@ import msgspec
 import numpy as np
 
 from tenfold.platform.db import Tx
-from tenfold.systems.answers.index_types import Filters, Hit
 from tenfold.systems.answers.rules import segments as rules
 from tenfold.systems.answers.rules.segments import Postings, Segment, View
 from tenfold.systems.answers.store import search as search_store
 from tenfold.systems.answers.store import segments as store
 from tenfold.systems.answers.store.segments import Kept
+from tenfold.systems.answers.types.index import Filters, Hit
 
 #: Postings from which on scoring goes to a thread: some milliseconds' worth.
 MANY = 200_000

@@ -8,10 +8,9 @@ import msgspec
 import numpy as np
 
 from tenfold.platform.db import Tx
-from tenfold.platform.errors import TenfoldError
 from tenfold.platform.runtime import Runtime
+from tenfold.systems.answers.errors import CollectionNotFound
 from tenfold.systems.answers.hot import Segments
-from tenfold.systems.answers.index_types import Chunk, IndexedDocument
 from tenfold.systems.answers.rules import bm25
 from tenfold.systems.answers.rules import segments as rules
 from tenfold.systems.answers.rules.changes import changes, digest
@@ -20,15 +19,10 @@ from tenfold.systems.answers.store import chunks as store
 from tenfold.systems.answers.store import segments as segments_store
 from tenfold.systems.answers.store.chunks import NewChunk
 from tenfold.systems.answers.store.segments import Kept
+from tenfold.systems.answers.types.index import Chunk, IndexedDocument
 
 #: Chunks that are embedded at once, so that questions come in between.
 EMBEDDED = 16
-
-
-class NoSuchCollection(TenfoldError):
-    """There is no such collection."""
-
-    status = 404
 
 
 class Indexed(msgspec.Struct, frozen=True):
@@ -45,7 +39,7 @@ async def index_document(
 ) -> Indexed:
     """Make these the chunks of a document, in both indexes at once. What keeps its words keeps its embedding.
 
-    Raises NoSuchCollection; Unavailable while nothing can embed.
+    Raises CollectionNotFound; Unavailable while nothing can embed.
     """
     searched = {each.ordinal: bm25.indexed(document.title, each.headings, each.text) for each in chunks}
     digests = {ordinal: digest(text) for ordinal, text in searched.items()}
@@ -61,7 +55,7 @@ async def index_document(
         try:
             async with runtime.db.transaction() as tx:
                 if not await store.lock_collection(tx, collection_id):
-                    raise NoSuchCollection
+                    raise CollectionNotFound
                 version = await store.put_document(tx, collection_id, document)
                 there = [(each.id, each.digest) for each in await store.list_known(tx, collection_id, document.id)]
                 change = changes(there, chunks, digests)

@@ -10,10 +10,10 @@ import msgspec
 from tenfold.platform.runtime import Runtime
 from tenfold.systems.answers.engine.reranking import Candidate, Question, Reranker
 from tenfold.systems.answers.hot import Found, Segments
-from tenfold.systems.answers.index_types import Filters, Hit, Passage, Stored
 from tenfold.systems.answers.rules import bm25, fusion, hops
 from tenfold.systems.answers.store import chunks as chunks_store
 from tenfold.systems.answers.store import search as store
+from tenfold.systems.answers.types.index import Filters, Hit, Passage, Stored
 
 #: Chunks that each search finds, and of those fused the ones that are reranked, as the case study has it.
 CANDIDATES, RERANKED = 100, 20

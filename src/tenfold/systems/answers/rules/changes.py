@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from tenfold.systems.answers.index_types import Chunk
+from tenfold.systems.answers.types.index import Chunk
 
 
 class Changes(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from tenfold.platform.db import Tx
-from tenfold.systems.answers.index_types import Chunk, IndexedDocument, Stored
+from tenfold.systems.answers.types.index import Chunk, IndexedDocument, Stored
 
 
 class Known(msgspec.Struct, frozen=True):

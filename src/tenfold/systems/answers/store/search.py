@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from tenfold.platform.db import Tx
-from tenfold.systems.answers.index_types import Filters, Hit
 from tenfold.systems.answers.rules.segments import Ids
 from tenfold.systems.answers.store.chunks import vector
+from tenfold.systems.answers.types.index import Filters, Hit
 
 
 def _wanted(first: int) -> str:

@@ -1,0 +1,16 @@
+"""What answers holds open in a process."""
+
+from dataclasses import dataclass
+
+from tenfold.platform.runtime import Runtime
+from tenfold.systems.answers.actions.retrieval import Retrieval
+from tenfold.systems.answers.hot import Segments
+from tenfold.systems.answers.settings import AnswersSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    runtime: Runtime
+    settings: AnswersSettings
+    segments: Segments
+    retrieval: Retrieval

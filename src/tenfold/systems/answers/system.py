@@ -1,0 +1,31 @@
+"""The front door of answers."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tenfold.platform.runtime import Runtime
+from tenfold.platform.system import System
+from tenfold.systems.answers.actions.context import Answers
+from tenfold.systems.answers.actions.retrieval import Retrieval
+from tenfold.systems.answers.engine.reranking import reranker
+from tenfold.systems.answers.hot import Segments
+from tenfold.systems.answers.settings import AnswersSettings
+
+
+@asynccontextmanager
+async def start(runtime: Runtime) -> AsyncIterator[Answers]:
+    settings = runtime.settings.of(AnswersSettings)
+    segments = Segments()
+    yield Answers(runtime, settings, segments, Retrieval(runtime, segments, reranker(settings.reranker)))
+
+
+system: System[Answers] = System(
+    name="answers",
+    title="Answers",
+    summary="Questions over your own documents, each fact with its source.",
+    package="tenfold.systems.answers",
+    settings=AnswersSettings,
+    start=start,
+    tiers=frozenset({"fast", "embed"}),
+    provide=lambda answers: {"answers": answers},
+)
