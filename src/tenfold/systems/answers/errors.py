@@ -17,3 +17,31 @@ class DocumentTooLong(errors.Invalid):
 
 class ArchiveRefused(errors.Invalid):
     """This archive isn't taken: {reason}."""
+
+
+class DocumentNotFound(errors.NotFound):
+    """There is no such document."""
+
+
+class VersionNotFound(errors.NotFound):
+    """There is no such version, or its bytes aren't kept any more."""
+
+
+class DocumentEmpty(errors.Invalid):
+    """There is nothing in {name}."""
+
+
+class CollectionFull(errors.Conflict):
+    """A collection takes at most {most} documents."""
+
+
+class TooManyCollections(errors.Conflict):
+    """You may have at most {most} collections."""
+
+
+class LibraryFull(errors.Conflict):
+    """Your documents may take {most} MB together. Delete some."""
+
+
+class FetchRefused(errors.Invalid):
+    """This address can't be fetched: {reason}."""

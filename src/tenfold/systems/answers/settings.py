@@ -14,3 +14,24 @@ class AnswersSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     #: Tokens of a chunk, and those that two neighbours share.
     chunk_tokens: Positive = 512
     chunk_overlap: Natural = 50
+    #: Bytes of a document, of an archive, and of all its files when they are unpacked; files of an archive.
+    document_bytes: Positive = 50 * 1024**2
+    archive_bytes: Positive = 100 * 1024**2
+    unpacked_bytes: Positive = 512 * 1024**2
+    archive_files: Positive = 1000
+    #: Documents of a collection; collections of an account, and bytes of all their documents.
+    documents: Positive = 200_000
+    collections: Positive = 100
+    account_bytes: Positive = 10 * 1024**3
+    #: What reading a document may take, in seconds and in bytes of memory; its pages, and characters of its text.
+    reading_seconds: Positive = 120
+    reading_memory: Positive = 2 * 1024**3
+    document_pages: Positive = 5000
+    document_characters: Positive = 20_000_000
+    #: Versions of a document whose bytes are kept.
+    versions: Positive = 5
+    #: Seconds that fetching a document may take, and hops on the way to it.
+    fetch_seconds: Positive = 30
+    fetch_hops: Natural = 5
+    #: Whether documents are fetched from private networks too. Whoever may add documents may look around there then.
+    fetch_private: bool = False

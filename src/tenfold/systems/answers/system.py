@@ -5,8 +5,11 @@ from contextlib import asynccontextmanager
 
 from tenfold.platform.runtime import Runtime
 from tenfold.platform.system import System
+from tenfold.systems.answers import jobs
 from tenfold.systems.answers.actions.context import Answers
 from tenfold.systems.answers.actions.retrieval import Retrieval
+from tenfold.systems.answers.consumers import fail_documents
+from tenfold.systems.answers.endpoints.library import LibraryEndpoints
 from tenfold.systems.answers.engine.reranking import reranker
 from tenfold.systems.answers.hot import Segments
 from tenfold.systems.answers.settings import AnswersSettings
@@ -26,6 +29,10 @@ system: System[Answers] = System(
     package="tenfold.systems.answers",
     settings=AnswersSettings,
     start=start,
+    controllers=(LibraryEndpoints,),
+    consumers=(fail_documents,),
+    schedules=(jobs.remove_objects,),
+    jobs=jobs.JOBS,
     tiers=frozenset({"fast", "embed"}),
     provide=lambda answers: {"answers": answers},
 )

@@ -1,7 +1,9 @@
 """Documents come into the index, change in it and leave it; segments are merged behind them."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import batched
 
 import msgspec
@@ -21,8 +23,11 @@ from tenfold.systems.answers.store.chunks import NewChunk
 from tenfold.systems.answers.store.segments import Kept
 from tenfold.systems.answers.types.index import Chunk, IndexedDocument
 
-#: Chunks that are embedded at once, so that questions come in between.
-EMBEDDED = 16
+#: Chunks that are embedded at once, so that questions come in between, and how many such batches are asked for ahead:
+#: the model has the next one when it is through with one, whatever we do with what it has made.
+EMBEDDED, AHEAD = 16, 3
+
+type Vectors = dict[bytes, Sequence[float]]
 
 
 class Indexed(msgspec.Struct, frozen=True):
@@ -34,28 +39,56 @@ class Indexed(msgspec.Struct, frozen=True):
     gone: int
 
 
+async def _nothing(*_: object) -> None:
+    """What is done where nobody wants more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watching:
+    """What whoever has a document indexed wants to know and to do meanwhile."""
+
+    #: Embeddings by digest that an earlier attempt has made.
+    known: Vectors = field(default_factory=dict)
+    #: Told what was just embedded, and how much of all that is, from 0 to 1.
+    embedded: Callable[[Vectors, float], Awaitable[None]] = _nothing
+    #: Called first and last within the transaction that changes the index. What it raises undoes all of it.
+    begin: Callable[[Tx], Awaitable[None]] = _nothing
+    end: Callable[[Tx, Indexed], Awaitable[None]] = _nothing
+
+
 async def index_document(
-    runtime: Runtime, collection_id: int, document: IndexedDocument, chunks: Sequence[Chunk]
+    runtime: Runtime,
+    collection_id: int,
+    document: IndexedDocument,
+    chunks: Sequence[Chunk],
+    watching: Watching | None = None,
 ) -> Indexed:
     """Make these the chunks of a document, in both indexes at once. What keeps its words keeps its embedding.
 
     Raises CollectionNotFound; Unavailable while nothing can embed.
     """
+    watching = watching or Watching()
     searched = {each.ordinal: bm25.indexed(document.title, each.headings, each.text) for each in chunks}
     digests = {ordinal: digest(text) for ordinal, text in searched.items()}
     terms = await asyncio.to_thread(lambda: {ordinal: bm25.terms(text) for ordinal, text in searched.items()})
     async with runtime.db.read(fresh=True) as tx:
         there = [(each.id, each.digest) for each in await store.list_known(tx, collection_id, document.id)]
-    vectors: dict[bytes, Sequence[float]] = {}
+    vectors: Vectors = dict(watching.known)
     while True:
         # No transaction is held while a model works. So somebody may have changed the document meanwhile, and then
         # there may be something more to embed.
         lacking = {digests[each.ordinal] for each in changes(there, chunks, digests).new} - vectors.keys()
-        vectors |= await _embed(runtime, {digests[at]: text for at, text in searched.items() if digests[at] in lacking})
+        wanted = {digests[at]: text for at, text in searched.items() if digests[at] in lacking}
+        total, done = len(digests), len(digests) - len(wanted)
+        async for made in embed(runtime, wanted):
+            vectors |= made
+            done += len(made)
+            await watching.embedded(made, done / total)
         try:
             async with runtime.db.transaction() as tx:
                 if not await store.lock_collection(tx, collection_id):
                     raise CollectionNotFound
+                await watching.begin(tx)
                 version = await store.put_document(tx, collection_id, document)
                 there = [(each.id, each.digest) for each in await store.list_known(tx, collection_id, document.id)]
                 change = changes(there, chunks, digests)
@@ -68,7 +101,9 @@ async def index_document(
                 for segment in _segments(document.id, new, terms):
                     await segments_store.insert_segment(tx, collection_id, runtime.ids.next(), segment)
                 await store.insert_version(tx, collection_id, document.id, version, document.digest, len(chunks))
-                return Indexed(version, len(new), len(change.kept), len(change.gone))
+                indexed = Indexed(version, len(new), len(change.kept), len(change.gone))
+                await watching.end(tx, indexed)
+                return indexed
         except _Overtaken:
             continue
 
@@ -77,12 +112,24 @@ class _Overtaken(Exception):
     """Somebody else has changed the document while we looked away."""
 
 
-async def _embed(runtime: Runtime, texts: Mapping[bytes, str]) -> dict[bytes, Sequence[float]]:
-    made: dict[bytes, Sequence[float]] = {}
-    for part in batched(texts.items(), EMBEDDED):
-        vectors = await runtime.inference.embed([text for _, text in part])
-        made |= zip([key for key, _ in part], vectors, strict=True)
-    return made
+async def embed(runtime: Runtime, texts: Mapping[bytes, str]) -> AsyncIterator[Vectors]:
+    """Embed texts, in batches of alike lengths, since the shorter ones of a batch cost as much as its longest."""
+    ordered = sorted(texts.items(), key=lambda each: len(each[1]), reverse=True)
+    waiting = deque(batched(ordered, EMBEDDED))
+    asked: deque[tuple[Sequence[tuple[bytes, str]], asyncio.Task[list[list[float]]]]] = deque()
+    try:
+        while waiting or asked:
+            while waiting and len(asked) < AHEAD:
+                part = waiting.popleft()
+                asked.append((part, asyncio.create_task(runtime.inference.embed([text for _, text in part]))))
+            part, making = asked[0]
+            vectors = await making
+            asked.popleft()
+            yield dict(zip([key for key, _ in part], vectors, strict=True))
+    finally:
+        for _, making in asked:
+            making.cancel()
+        await asyncio.gather(*(making for _, making in asked), return_exceptions=True)
 
 
 def _new_chunk(
@@ -104,11 +151,16 @@ def _segments(document_id: int, new: Sequence[NewChunk], terms: Mapping[int, Seq
 async def remove_document(runtime: Runtime, collection_id: int, document_id: int) -> bool:
     """Take a document out of the index. False when there was none."""
     async with runtime.db.transaction() as tx:
-        if not await store.lock_document(tx, collection_id, document_id):
-            return False
-        known = await store.list_known(tx, collection_id, document_id)
-        await store.delete_chunks(tx, collection_id, [each.id for each in known])
-        return await store.delete_document(tx, collection_id, document_id)
+        return await take_out(tx, collection_id, document_id)
+
+
+async def take_out(tx: Tx, collection_id: int, document_id: int) -> bool:
+    """Take a document out of the index with this transaction. False when there was none."""
+    if not await store.lock_document(tx, collection_id, document_id):
+        return False
+    known = await store.list_known(tx, collection_id, document_id)
+    await store.delete_chunks(tx, collection_id, [each.id for each in known])
+    return await store.delete_document(tx, collection_id, document_id)
 
 
 async def merge_segments(runtime: Runtime, segments: Segments, collection_id: int) -> bool:
