@@ -112,7 +112,12 @@ async def test_the_same_name_has_other_bytes_and_the_same_bytes_change_nothing(
 
 async def test_a_bad_file_fails_alone_and_says_why(stack: Stack, alice: httpx.AsyncClient) -> None:
     where = await collection(alice)
-    files = {"a/owls.md": OWLS, "b/broken.pdf": b"%PDF-1.7 nothing of the kind", "photo.raw": b"123", "b/lamps.md": LAMPS}
+    files = {
+        "a/owls.md": OWLS,
+        "b/broken.pdf": b"%PDF-1.7 nothing of the kind",
+        "photo.raw": b"123",
+        "b/lamps.md": LAMPS,
+    }
     received = await send(alice, where, "all.zip", archive(files))
     assert [each["name"] for each in received["items"]] == ["a/owls.md", "b/broken.pdf", "b/lamps.md"]
     assert received["skipped"] == ["photo.raw"]
@@ -146,7 +151,7 @@ async def test_what_is_removed_leaves_nothing(stack: Stack, alice: httpx.AsyncCl
     tables = await stack.value(
         "SELECT array_agg(tablename::text) FROM pg_tables WHERE schemaname = 'answers' AND tablename <> 'chunk_terms'"
     )
-    left = {table: await stack.value(f'SELECT count(*) FROM answers."{table}"') for table in tables}  # noqa: S608
+    left = {table: await stack.value(f'SELECT count(*) FROM answers."{table}"') for table in tables}
     assert {table for table, count in left.items() if count} == set()
     assert [each.key async for each in stack.process.runtime.blobs.list("answers")] == []
 
@@ -182,7 +187,9 @@ async def test_limits_are_kept(stack: Stack, alice: httpx.AsyncClient) -> None:
     bounds = replace(answers.settings, document_bytes=100, documents=2, collections=1, archive_files=3)
     object.__setattr__(answers, "settings", bounds)
     where = await collection(alice)
-    assert (await alice.post("/answers/api/collections", json={"name": "Second"})).json()["code"] == "too_many_collections"
+    assert (await alice.post("/answers/api/collections", json={"name": "Second"})).json()[
+        "code"
+    ] == "too_many_collections"
 
     async def refused(name: str, data: bytes) -> str:
         return str((await alice.post(f"{where}/documents", params={"name": name}, content=data)).json()["code"])

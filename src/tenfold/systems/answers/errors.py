@@ -45,3 +45,11 @@ class LibraryFull(errors.Conflict):
 
 class FetchRefused(errors.Invalid):
     """This address can't be fetched: {reason}."""
+
+
+class ConversationNotFound(errors.NotFound):
+    """There is no such conversation."""
+
+
+class AnswerNotFound(errors.NotFound):
+    """There is no such answer."""

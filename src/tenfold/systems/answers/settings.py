@@ -1,8 +1,10 @@
 """What can be set about answers: TENFOLD_ANSWERS_* or the table [answers]."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
+
+from tenfold.systems.answers.rules.confidence import THRESHOLD
 
 type Positive = Annotated[int, msgspec.Meta(ge=1)]
 type Natural = Annotated[int, msgspec.Meta(ge=0)]
@@ -14,6 +16,14 @@ class AnswersSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     #: Tokens of a chunk, and those that two neighbours share.
     chunk_tokens: Positive = 512
     chunk_overlap: Natural = 50
+    #: Who answers: "model" (the tier fast, in its words) or "quoted" (nobody: in the documents' own words).
+    answerer: Literal["model", "quoted"] = "model"
+    #: The confidence below which the answer is "I don't know"; docs/decisions/0034 says what it was chosen by.
+    threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] = THRESHOLD
+    #: Tokens and seconds of an answer, and seconds for which one is given again while no document has changed.
+    answer_tokens: Positive = 400
+    answer_seconds: Positive = 120
+    cache_seconds: Natural = 3600
     #: Bytes of a document, of an archive, and of all its files when they are unpacked; files of an archive.
     document_bytes: Positive = 50 * 1024**2
     archive_bytes: Positive = 100 * 1024**2

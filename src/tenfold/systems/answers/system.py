@@ -1,5 +1,6 @@
 """The front door of answers."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -9,17 +10,24 @@ from tenfold.systems.answers import jobs
 from tenfold.systems.answers.actions.context import Answers
 from tenfold.systems.answers.actions.retrieval import Retrieval
 from tenfold.systems.answers.consumers import fail_documents
+from tenfold.systems.answers.endpoints.asking import AskingEndpoints
 from tenfold.systems.answers.endpoints.library import LibraryEndpoints
 from tenfold.systems.answers.engine.reranking import reranker
 from tenfold.systems.answers.hot import Segments
 from tenfold.systems.answers.settings import AnswersSettings
+
+#: Seconds that answers have to end when their process is told to.
+PATIENCE = 5.0
 
 
 @asynccontextmanager
 async def start(runtime: Runtime) -> AsyncIterator[Answers]:
     settings = runtime.settings.of(AnswersSettings)
     segments = Segments()
-    yield Answers(runtime, settings, segments, Retrieval(runtime, segments, reranker(settings.reranker)))
+    answers = Answers(runtime, settings, segments, Retrieval(runtime, segments, reranker(settings.reranker)))
+    yield answers
+    if answers.behind:  # what is being answered has a moment to end
+        await asyncio.wait(answers.behind, timeout=PATIENCE)
 
 
 system: System[Answers] = System(
@@ -29,7 +37,7 @@ system: System[Answers] = System(
     package="tenfold.systems.answers",
     settings=AnswersSettings,
     start=start,
-    controllers=(LibraryEndpoints,),
+    controllers=(LibraryEndpoints, AskingEndpoints),
     consumers=(fail_documents,),
     schedules=(jobs.remove_objects,),
     jobs=jobs.JOBS,

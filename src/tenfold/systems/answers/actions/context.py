@@ -1,6 +1,7 @@
 """What answers holds open in a process."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 from tenfold.platform.runtime import Runtime
 from tenfold.systems.answers.actions.retrieval import Retrieval
@@ -14,3 +15,5 @@ class Answers:
     settings: AnswersSettings
     segments: Segments
     retrieval: Retrieval
+    #: Answers that are being written here.
+    behind: "set[asyncio.Task[None]]" = field(default_factory=set)

@@ -35,6 +35,8 @@ class Retrieved(msgspec.Struct, frozen=True, kw_only=True):
     second_look: str = ""
     #: Who has reranked, if anybody.
     reranker: str = ""
+    #: What each term of the question is worth in the collection: its idf.
+    weights: dict[str, float] = {}
     #: Milliseconds that each stage took.
     took: dict[str, float] = {}
 
@@ -118,7 +120,7 @@ class Retrieval:
         ]
         few = fusion.diverse(passages, lambda each: each.chunk.document_id)[:limit]
         name = self._reranker.name if self._reranker and scores else ""
-        return Retrieved(passages=few, second_look=second, reranker=name, took=took)
+        return Retrieved(passages=few, second_look=second, reranker=name, weights=look.words.weights, took=took)
 
     async def _look(self, collection_id: int, question: str, filters: Filters) -> _Look:
         """Both searches at once, each on a connection of its own."""

@@ -19,13 +19,16 @@ async def search(answers: Answers, collection_id: int, data: Search, principal: 
     match data.mode:
         case "dense" | "bm25":
             return await _by_one(answers, collection_id, data, filters)
-        case "hybrid":
-            retrieval = Retrieval(answers.runtime, answers.segments, None)
-        case _:
-            retrieval = answers.retrieval
+        case mode:
+            retrieval = by_mode(answers, mode)
     retrieved = await retrieval.retrieve(collection_id, data.query, filters, limit=data.limit)
-    items = [_found(each) for each in retrieved.passages]
+    items = [found(each) for each in retrieved.passages]
     return SearchResult(items=items, took=retrieved.took, reranker=retrieved.reranker)
+
+
+def by_mode(answers: Answers, mode: str) -> Retrieval:
+    """What looks with both searches: with "hybrid" without reranking."""
+    return Retrieval(answers.runtime, answers.segments, None) if mode == "hybrid" else answers.retrieval
 
 
 async def _by_one(answers: Answers, collection_id: int, data: Search, filters: Filters) -> SearchResult:
@@ -36,7 +39,7 @@ async def _by_one(answers: Answers, collection_id: int, data: Search, filters: F
         hits = await answers.retrieval.dense(collection_id, vector, filters, data.limit)
     else:
         hits = (await answers.retrieval.words(collection_id, data.query, filters, data.limit)).hits[: data.limit]
-    took = {data.mode: 1000 * (perf_counter() - began)}
+    took: dict[str, float] = {data.mode: 1000 * (perf_counter() - began)}
     async with answers.runtime.db.read() as tx:
         stored = {each.id: each for each in await store.list_chunks(tx, collection_id, [hit.id for hit in hits])}
     items = [_alone(stored[hit.id], hit, data.mode) for hit in hits if hit.id in stored]
@@ -54,7 +57,7 @@ def _alone(chunk: Stored, hit: Hit, mode: str) -> Found:
     return _shown(chunk, hit.score, dense=dense, bm25=bm25, fused=None, reranked=None)
 
 
-def _found(passage: Passage) -> Found:
+def found(passage: Passage) -> Found:
     each = passage
     return _shown(each.chunk, each.score, dense=each.dense, bm25=each.bm25, fused=each.fused, reranked=each.reranked)
 
