@@ -244,7 +244,7 @@ async def list_uploads(
 async def list_ids(tx: Tx, collection_id: int, limit: int) -> list[int]:
     """Some documents of a collection, whosever it was."""
     sql = """SELECT coalesce(array_agg(id), '{}') FROM (
-                 SELECT id FROM answers.upload WHERE collection_id = $1 LIMIT $2) some"""
+                 SELECT id FROM answers.upload WHERE collection_id = $1 LIMIT $2) first"""
     found: list[int] = await tx.value(sql, collection_id, limit)
     return found
 
