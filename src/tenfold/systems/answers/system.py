@@ -10,6 +10,7 @@ from tenfold.systems.answers.actions.context import Answers
 from tenfold.systems.answers.actions.retrieval import Retrieval
 from tenfold.systems.answers.consumers import fail_documents
 from tenfold.systems.answers.endpoints.library import LibraryEndpoints
+from tenfold.systems.answers.endpoints.mcp import Mcp
 from tenfold.systems.answers.engine.reranking import reranker
 from tenfold.systems.answers.hot import Segments
 from tenfold.systems.answers.settings import AnswersSettings
@@ -29,6 +30,7 @@ system: System[Answers] = System(
     package="tenfold.systems.answers",
     settings=AnswersSettings,
     start=start,
+    front=Mcp,
     controllers=(LibraryEndpoints,),
     consumers=(fail_documents,),
     schedules=(jobs.remove_objects,),
