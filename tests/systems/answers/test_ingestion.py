@@ -14,7 +14,7 @@ from tenfold.platform.identity import Principal
 from tenfold.platform.jobs.testing import Office
 from tenfold.platform.runtime import Runtime
 from tenfold.platform.testing import Engines
-from tenfold.systems.answers.actions import ingestion, library
+from tenfold.systems.answers.actions import library, receiving
 from tenfold.systems.answers.actions.context import Answers
 from tenfold.systems.answers.actions.ingestion import Sent
 from tenfold.systems.answers.actions.retrieval import Retrieval
@@ -67,7 +67,7 @@ async def work_off(answers: Answers) -> None:
 
 
 async def sent(answers: Answers, data: bytes, name: str = "log.txt") -> Document:
-    [document] = (await ingestion.send(answers, COLLECTION, Sent(name, data), [], ME)).items
+    [document] = (await receiving.send(answers, COLLECTION, Sent(name, data), [], ME)).items
     return document
 
 
@@ -164,12 +164,12 @@ async def test_an_address_is_fetched_and_fetched_again(answers: Answers, pages: 
     )
     for version, said in ((1, Pages.said), (1, Pages.said), (2, Pages.said + b"<p>And voles.</p>")):
         Pages.said = said
-        [document] = (await ingestion.send_address(open_to_us, COLLECTION, FetchDocument(url=pages), ME)).items
+        [document] = (await receiving.send_address(open_to_us, COLLECTION, FetchDocument(url=pages), ME)).items
         await work_off(open_to_us)
         found = await library.find_document(answers, COLLECTION, int(document.id), ME)
         assert (found.title, found.kind, found.state, found.version) == ("Owls", "html", "ready", version)
     # Where private networks are none of ours, it fails, and says why.
-    [document] = (await ingestion.send_address(answers, COLLECTION, FetchDocument(url=f"{pages}/other"), ME)).items
+    [document] = (await receiving.send_address(answers, COLLECTION, FetchDocument(url=f"{pages}/other"), ME)).items
     await work_off(answers)
     found = await library.find_document(answers, COLLECTION, int(document.id), ME)
     assert (found.state, "public internet" in found.reason) == ("failed", True)

@@ -8,7 +8,9 @@ from tenfold.platform.system import System
 from tenfold.systems.answers import jobs
 from tenfold.systems.answers.actions.context import Answers
 from tenfold.systems.answers.actions.retrieval import Retrieval
+from tenfold.systems.answers.capacity import capacity
 from tenfold.systems.answers.consumers import fail_documents
+from tenfold.systems.answers.demo import demo
 from tenfold.systems.answers.endpoints.library import LibraryEndpoints
 from tenfold.systems.answers.endpoints.mcp import Mcp
 from tenfold.systems.answers.engine.reranking import reranker
@@ -37,4 +39,6 @@ system: System[Answers] = System(
     jobs=jobs.JOBS,
     tiers=frozenset({"fast", "embed"}),
     provide=lambda answers: {"answers": answers},
+    demo=demo,
+    capacity=capacity,
 )
