@@ -3,6 +3,7 @@
 import io
 import zipfile
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,9 +11,10 @@ import pytest
 from msgspec.structs import replace
 from tests.conftest import Stack, open_stack
 
-from tenfold.app import packages
+from tenfold.app import NoAccount, add_folder, packages
 from tenfold.platform.jobs.testing import Office
 from tenfold.platform.testing import Engines, fresh_settings, models_of_tests
+from tenfold.systems.answers.demo import demo
 from tenfold.systems.answers.jobs import JOBS
 
 OWLS = b"# Owls\n\nOwls hunt mice at night and swallow them whole.\n"
@@ -197,3 +199,31 @@ async def test_limits_are_kept(stack: Stack, alice: httpx.AsyncClient) -> None:
     assert await refused("many.zip", archive({f"{at}.md": b"%d" % at for at in range(4)})) == "archive_refused"
     assert await refused("three.zip", archive({f"{at}.md": b"%d" % at for at in range(3)})) == "collection_full"
     assert (await alice.get(where)).json()["documents"] == 0
+
+
+async def test_a_folder_is_followed(stack: Stack, alice: httpx.AsyncClient, tmp_path: Path) -> None:
+    (tmp_path / "birds").mkdir()
+    (tmp_path / "birds" / "owls.md").write_bytes(OWLS)
+    (tmp_path / "lamps.md").write_bytes(LAMPS)
+    (tmp_path / "copy.md").write_bytes(LAMPS)
+    (tmp_path / ".hidden.md").write_bytes(b"secret")
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG")
+
+    async def add() -> str:
+        return [line async for line in add_folder(stack.settings, "alice", tmp_path, "Files")][-1]
+
+    assert (await add()).startswith("2 documents to be read, 0 as they were, 1 twice")
+    await work_off(stack)
+    assert (await add()).startswith("0 documents to be read, 2 as they were, 1 twice")
+    [files] = (await alice.get("/answers/api/collections")).json()["items"]
+    assert (files["name"], files["documents"]) == ("Files", 2)
+    with pytest.raises(NoAccount):
+        _ = [line async for line in add_folder(stack.settings, "nobody", tmp_path, "Files")]
+
+
+async def test_the_demonstration_answers_once_it_is_read(stack: Stack) -> None:
+    answers = stack.state("answers")
+    assert "3 documents" in await demo(answers)
+    assert "there already" in await demo(answers)
+    await work_off(stack)
+    assert await stack.value("SELECT count(*) FROM answers.upload WHERE state = 'ready'") == 3

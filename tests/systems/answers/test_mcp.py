@@ -3,7 +3,7 @@
 import httpx
 import httpx2
 import pytest
-from mcp import Client
+from mcp import Client, StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from tests.conftest import Stack
 from tests.systems.answers.test_library import LAMPS, OWLS, collection, send, stack, work_off
@@ -61,3 +61,26 @@ async def test_nobody_elses_documents_are_told(stack: Stack, notes: str, bob: ht
         assert (await client.call_tool("list", {})).structured_content == {"items": [], "next": None}
         assert (await client.call_tool("search", {"query": "owls"})).structured_content == {"results": []}
         assert (await client.call_tool("list", {"collection": notes})).is_error
+
+
+async def test_over_a_pipe_as_the_command_speaks_it(stack: Stack, notes: str) -> None:
+    settings = stack.settings
+    assert settings.database_url
+    assert settings.valkey_url
+    assert settings.nats_url
+    environment = {
+        "TENFOLD_DATABASE_URL": settings.database_url.reveal(),
+        "TENFOLD_VALKEY_URL": settings.valkey_url.reveal(),
+        "TENFOLD_NATS_URL": settings.nats_url.reveal(),
+        "TENFOLD_SECRET": "a secret of tests",
+        "TENFOLD_NAMESPACE": settings.namespace,
+        "TENFOLD_DATA": str(settings.data),
+        "TENFOLD_MODELS": str(settings.models),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    command = StdioServerParameters(
+        command=sys.executable, args=["-m", "tenfold.cli", "mcp", "--account", "alice"], env=environment
+    )
+    async with Client(stdio_client(command)) as client:
+        found = await client.call_tool("search", {"query": "Who lights the lamp?", "limit": 1})
+        assert "keeper" in found.structured_content["results"][0]["text"]
