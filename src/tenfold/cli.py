@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 
     answers = command("answers", lambda _: answers.print_help(), "documents for questions")
     kinds = answers.add_subparsers(metavar="add", required=True)
-    add = placed(kinds.add_parser("add", help="make documents of a folder's files, or follow what has changed in it"))
+    add = placed(kinds.add_parser("add", help="make documents of a folder's files"))
     add.set_defaults(run=add_documents)
     add.add_argument("folder", type=Path, metavar="DIR")
     add.add_argument("--collection", required=True, metavar="NAME", help="made when there is none")

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 def settings_of(options: argparse.Namespace) -> "Settings":
     """What was given by argument, over variables, over the file, over what runs on the same data."""
-    from tenfold.app import chosen
+    from tenfold.app import chosen, load_settings
     from tenfold.platform.supervisor import running
 
     names = getattr(options, "only", None) or getattr(options, "systems", None)
     given = {name: getattr(options, name, None) for name in ("data", "port", "workers")}
-    settings = loadsettings_of(only=tuple(names) if names else None, **given)
+    settings = load_settings(only=tuple(names) if names else None, **given)
     chosen(settings)  # says so when there is no such system
     return running(settings)
 

@@ -1,5 +1,8 @@
 """The Model Context Protocol, as the official client speaks it."""
 
+import os
+import sys
+
 import httpx
 import httpx2
 import pytest

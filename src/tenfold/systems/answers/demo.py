@@ -31,8 +31,8 @@ Long work is a job: it waits in a queue that is fair among accounts, and a worke
 
 ## When a worker dies
 
-A worker renews its leases once a second. When it is killed, its jobs are others' after six seconds at the latest, and go
-on from their last checkpoint. A job whose process dies three times isn't tried again.
+A worker renews its leases once a second. When it is killed, its jobs are others' after six seconds at the latest, and
+go on from their last checkpoint. A job whose process dies three times isn't tried again.
 
 ## Hostile files
 
@@ -52,7 +52,8 @@ its headings, and indexes these by their words and by their meaning in one trans
 ## Changes
 
 A document with the same name replaces the one before. Only what changed in it is embedded again; the older version
-answers until the new one is ready. Five versions of its bytes are kept. A deleted document answers nothing from then on.
+answers until the new one is ready. Five versions of its bytes are kept. A deleted document answers nothing from then
+on.
 
 ## Limits
 

@@ -36,7 +36,7 @@ async def _by_one(answers: Answers, collection_id: int, data: Search, filters: F
         hits = await answers.retrieval.dense(collection_id, vector, filters, data.limit)
     else:
         hits = (await answers.retrieval.words(collection_id, data.query, filters, data.limit)).hits[: data.limit]
-    took = {data.mode: 1000 * (perf_counter() - began)}
+    took: dict[str, float] = {data.mode: 1000 * (perf_counter() - began)}
     async with answers.runtime.db.read() as tx:
         stored = {each.id: each for each in await store.list_chunks(tx, collection_id, [hit.id for hit in hits])}
     items = [_alone(stored[hit.id], hit, data.mode) for hit in hits if hit.id in stored]

@@ -228,7 +228,7 @@ class Mcp:
     ) -> Awaitable[None] | None:
         return self._answer(scope, receive, send) if path in (PATH, f"{PATH}/") else None
 
-    async def _answer(self, scope: Any, receive: Receive, send: Send) -> None:
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         try:
             principal = await self._answers.runtime.identity.authenticate(scope)
             principal.require(library.SCOPE)
