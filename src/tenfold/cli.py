@@ -5,9 +5,12 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tenfold.commands import add_documents, speak_mcp
+from tenfold.commands import say as _say
+from tenfold.commands import settings_of as _settings
 
 if TYPE_CHECKING:
     from tenfold.platform.bus import Bus
@@ -75,6 +78,18 @@ def _parser() -> argparse.ArgumentParser:
     take_in.add_argument("system", metavar="SYSTEM")
     take_in.add_argument("file", type=Path)
 
+    answers = command("answers", lambda _: answers.print_help(), "documents for questions")
+    kinds = answers.add_subparsers(metavar="add", required=True)
+    add = placed(kinds.add_parser("add", help="make documents of a folder's files"))
+    add.set_defaults(run=add_documents)
+    add.add_argument("folder", type=Path, metavar="DIR")
+    add.add_argument("--collection", required=True, metavar="NAME", help="made when there is none")
+    add.add_argument("--account", required=True, metavar="NAME", help="whose it is")
+    mcp = placed(
+        command("mcp", speak_mcp, "let an assistant on standard input and output search an account's documents")
+    )
+    mcp.add_argument("--account", required=True, metavar="NAME")
+
     bench = command("bench", _bench, "measure a system's claims (in a checkout)")
     bench.add_argument("system")
     bench.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="arguments of the benchmark")
@@ -130,23 +145,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name for name in text.split(",") if name)
-
-
-def _settings(options: argparse.Namespace) -> "Settings":
-    """What was given by argument, over variables, over the file, over what runs on the same data."""
-    from tenfold.app import chosen, load_settings
-    from tenfold.platform.supervisor import running
-
-    names = getattr(options, "only", None) or getattr(options, "systems", None)
-    given = {name: getattr(options, name, None) for name in ("data", "port", "workers")}
-    settings = load_settings(only=tuple(names) if names else None, **given)
-    chosen(settings)  # says so when there is no such system
-    return running(settings)
-
-
-def _say(text: str) -> None:
-    with suppress(BrokenPipeError):  # whoever reads may have left; what runs goes on
-        print(text, flush=True)
 
 
 def _up(options: argparse.Namespace) -> None:
@@ -330,11 +328,9 @@ def _account_create(options: argparse.Namespace) -> None:
 
 
 def _account_key(options: argparse.Namespace) -> None:
+    from tenfold.app import NoAccount
     from tenfold.platform.errors import NotFound
     from tenfold.platform.identity.actions import create_key
-
-    class NoAccount(NotFound):
-        """There is no account {name}. `tenfold account create --name {name}` makes it."""
 
     async def create(runtime: "Runtime") -> str:
         try:

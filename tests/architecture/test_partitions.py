@@ -22,6 +22,9 @@ from tenfold.platform.jobs import store as jobs
 from tenfold.platform.migrate import Migration, distributions, migrations_of
 from tenfold.platform.settings import Secret
 from tenfold.platform.testing import Engines, fresh_database
+from tenfold.systems.answers.store import chunks
+from tenfold.systems.answers.store import library as answers_library
+from tenfold.systems.answers.types.library import StoredUpload
 from tenfold.systems.chat.store import files, memory, threads, usage
 from tenfold.systems.chat.store.memory import Summary
 from tenfold.systems.chat.types import Message, Spent, StoredFile
@@ -156,9 +159,18 @@ async def spread_out(engines: Engines) -> AsyncIterator[Database]:
             await threads.insert_message(tx, number, message(10, None))
             await threads.insert_message(tx, number, message(11, "10"))
             await files.insert_file(tx, number, FILE)
+            await answers_library.insert_collection(tx, number, ACCOUNT, "Notes", "")
+            await answers_library.insert_upload(tx, upload(number))
     yield db
     await db.close()
     await engines.drop(url)
+
+
+def upload(collection_id: int, number: int = 5) -> StoredUpload:
+    return StoredUpload(
+        collection_id=collection_id, id=number, account_id=ACCOUNT, name=f"{number}.md", source="", media_type="",
+        tags=[], size=1, digest=b"digest", key="a.md",
+    )  # fmt: skip
 
 
 def link(code: str) -> StoredLink:
@@ -249,6 +261,28 @@ HOT |= {
     "list_shown": ({"file", "message"}, lambda tx: files.list_shown(tx, ACCOUNT, THREAD)),
     "add_usage": ({"usage"}, lambda tx: usage.add_usage(tx, SPENT)),
     "count_tokens": ({"usage"}, lambda tx: usage.count_tokens(tx, ACCOUNT, NOW.date())),
+}
+
+
+READ = answers_library.Read(title="Owls", kind="text", pages=0, text="Owls", blocks=b"[]")
+PREPARED = [answers_library.Prepared(b"digest", b"")]
+#: What it takes that a document comes in, and that somebody looks at it.
+HOT |= {
+    "owns_collection": ({"collection"}, lambda tx: answers_library.owns_collection(tx, ACCOUNT, 7)),
+    "find_collection": ({"collection", "upload"}, lambda tx: answers_library.find_collection(tx, ACCOUNT, 7)),
+    "lock_collection": ({"collection"}, lambda tx: answers_library.lock_collection(tx, ACCOUNT, 7)),
+    "insert_upload": ({"collection", "upload"}, lambda tx: answers_library.insert_upload(tx, upload(7, 6))),
+    "find_upload": ({"upload"}, lambda tx: answers_library.find_upload(tx, 7, 5)),
+    "find_by_name": ({"upload"}, lambda tx: answers_library.find_by_name(tx, 7, "5.md")),
+    "find_by_digest": ({"upload"}, lambda tx: answers_library.find_by_digest(tx, 7, b"digest")),
+    "list_uploads": ({"upload"}, lambda tx: answers_library.list_uploads(tx, 7, None, None, 50)),
+    "set_state": ({"upload"}, lambda tx: answers_library.set_state(tx, 7, 5, 1, "reading", "", 0.5)),
+    "insert_prepared": ({"prepared", "upload"}, lambda tx: answers_library.insert_prepared(tx, 7, 5, PREPARED)),
+    "put_reading": ({"reading", "upload"}, lambda tx: answers_library.put_reading(tx, 7, 5, READ)),
+    "set_ready": ({"upload"}, lambda tx: answers_library.set_ready(tx, 7, 5, 1, READ, 1, 1)),
+    "doom": ({"doomed"}, lambda tx: answers_library.doom(tx, 7, ["a.md"], 60)),
+    "spare": ({"doomed"}, lambda tx: answers_library.spare(tx, 7, ["a.md"])),
+    "list_chunks": ({"chunk", "document"}, lambda tx: chunks.list_chunks(tx, 7, [1])),
 }
 
 

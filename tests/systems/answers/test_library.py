@@ -3,6 +3,7 @@
 import io
 import zipfile
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,9 +11,10 @@ import pytest
 from msgspec.structs import replace
 from tests.conftest import Stack, open_stack
 
-from tenfold.app import packages
+from tenfold.app import NoAccount, add_folder, packages
 from tenfold.platform.jobs.testing import Office
 from tenfold.platform.testing import Engines, fresh_settings, models_of_tests
+from tenfold.systems.answers.demo import demo
 from tenfold.systems.answers.jobs import JOBS
 
 OWLS = b"# Owls\n\nOwls hunt mice at night and swallow them whole.\n"
@@ -141,16 +143,14 @@ async def test_what_is_removed_leaves_nothing(stack: Stack, alice: httpx.AsyncCl
     await work_off(stack)
     await send(alice, where, "owls.md", OWLS + b"\nAnd voles.\n")
     await work_off(stack)
-    [lamps] = (await send(alice, where, "lamps.md", LAMPS))["items"]
+    await send(alice, where, "lamps.md", LAMPS)
     assert (await alice.delete(f"{where}/documents/{owls['id']}")).status_code == 204
     # The one that waits is removed with the collection, before anybody has read it.
     assert (await alice.delete(where)).status_code == 204
     assert (await alice.get(where)).status_code == 404
     assert (await alice.get("/answers/api/collections")).json()["items"] == []
     await work_off(stack)
-    tables = await stack.value(
-        "SELECT array_agg(tablename::text) FROM pg_tables WHERE schemaname = 'answers' AND tablename <> 'chunk_terms'"
-    )
+    tables = await stack.value("SELECT array_agg(tablename::text) FROM pg_tables WHERE schemaname = 'answers'")
     left = {table: await stack.value(f'SELECT count(*) FROM answers."{table}"') for table in tables}
     assert {table for table, count in left.items() if count} == set()
     assert [each.key async for each in stack.process.runtime.blobs.list("answers")] == []
@@ -199,3 +199,31 @@ async def test_limits_are_kept(stack: Stack, alice: httpx.AsyncClient) -> None:
     assert await refused("many.zip", archive({f"{at}.md": b"%d" % at for at in range(4)})) == "archive_refused"
     assert await refused("three.zip", archive({f"{at}.md": b"%d" % at for at in range(3)})) == "collection_full"
     assert (await alice.get(where)).json()["documents"] == 0
+
+
+async def test_a_folder_is_followed(stack: Stack, alice: httpx.AsyncClient, tmp_path: Path) -> None:
+    (tmp_path / "birds").mkdir()
+    (tmp_path / "birds" / "owls.md").write_bytes(OWLS)
+    (tmp_path / "lamps.md").write_bytes(LAMPS)
+    (tmp_path / "copy.md").write_bytes(LAMPS)
+    (tmp_path / ".hidden.md").write_bytes(b"secret")
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG")
+
+    async def add() -> str:
+        return [line async for line in add_folder(stack.settings, "alice", tmp_path, "Files")][-1]
+
+    assert (await add()).startswith("2 documents to be read, 0 as they were, 1 twice")
+    await work_off(stack)
+    assert (await add()).startswith("0 documents to be read, 2 as they were, 1 twice")
+    [files] = (await alice.get("/answers/api/collections")).json()["items"]
+    assert (files["name"], files["documents"]) == ("Files", 2)
+    with pytest.raises(NoAccount):
+        _ = [line async for line in add_folder(stack.settings, "nobody", tmp_path, "Files")]
+
+
+async def test_the_demonstration_answers_once_it_is_read(stack: Stack) -> None:
+    answers = stack.state("answers")
+    assert "3 documents" in await demo(answers)
+    assert "there already" in await demo(answers)
+    await work_off(stack)
+    assert await stack.value("SELECT count(*) FROM answers.upload WHERE state = 'ready'") == 3

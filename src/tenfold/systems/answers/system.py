@@ -9,9 +9,12 @@ from tenfold.platform.system import System
 from tenfold.systems.answers import jobs
 from tenfold.systems.answers.actions.context import Answers
 from tenfold.systems.answers.actions.retrieval import Retrieval
+from tenfold.systems.answers.capacity import capacity
 from tenfold.systems.answers.consumers import fail_documents
+from tenfold.systems.answers.demo import demo
 from tenfold.systems.answers.endpoints.asking import AskingEndpoints
 from tenfold.systems.answers.endpoints.library import LibraryEndpoints
+from tenfold.systems.answers.endpoints.mcp import Mcp
 from tenfold.systems.answers.engine.reranking import reranker
 from tenfold.systems.answers.hot import Segments
 from tenfold.systems.answers.settings import AnswersSettings
@@ -37,10 +40,14 @@ system: System[Answers] = System(
     package="tenfold.systems.answers",
     settings=AnswersSettings,
     start=start,
+    front=Mcp,
+    pages=frozenset({"", "app"}),
     controllers=(LibraryEndpoints, AskingEndpoints),
     consumers=(fail_documents,),
     schedules=(jobs.remove_objects,),
     jobs=jobs.JOBS,
     tiers=frozenset({"fast", "embed"}),
     provide=lambda answers: {"answers": answers},
+    demo=demo,
+    capacity=capacity,
 )

@@ -116,7 +116,7 @@ async def embed(runtime: Runtime, texts: Mapping[bytes, str]) -> AsyncIterator[V
     """Embed texts, in batches of alike lengths, since the shorter ones of a batch cost as much as its longest."""
     ordered = sorted(texts.items(), key=lambda each: len(each[1]), reverse=True)
     waiting = deque(batched(ordered, EMBEDDED))
-    asked: deque[tuple[Sequence[tuple[bytes, str]], asyncio.Task[list[list[float]]]]] = deque()
+    asked: deque[tuple[tuple[tuple[bytes, str], ...], asyncio.Task[list[list[float]]]]] = deque()
     try:
         while waiting or asked:
             while waiting and len(asked) < AHEAD:

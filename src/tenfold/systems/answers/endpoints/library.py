@@ -16,7 +16,7 @@ from tenfold.platform.http import event_stream, resume_after
 from tenfold.platform.identity import Principal
 from tenfold.platform.identity.rules import read_id
 from tenfold.platform.live import Live, sse
-from tenfold.systems.answers.actions import ingestion, library, searching
+from tenfold.systems.answers.actions import library, receiving, searching
 from tenfold.systems.answers.actions.context import Answers
 from tenfold.systems.answers.actions.ingestion import Sent
 from tenfold.systems.answers.errors import CollectionNotFound, DocumentNotFound
@@ -44,6 +44,9 @@ MOST_BODY = 1024**3
 CACHE = "private, no-cache"
 
 
+_TAGS: Any = Annotated[list[Tag], Meta(max_length=20)]
+
+
 def collection_number(text: str) -> int:
     """Raises CollectionNotFound for what can't be an id."""
     number = read_id(text)
@@ -62,9 +65,10 @@ def _document_number(text: str) -> int:
 def _read_tags(text: str) -> list[str]:
     tags = list(dict.fromkeys(each.strip() for each in text.split(",") if each.strip()))
     try:
-        return msgspec.convert(tags, Annotated[list[Tag], Meta(max_length=20)])
+        msgspec.convert(tags, type=_TAGS)
     except msgspec.ValidationError:
         raise Invalid(fields={"tags": "has at most 20 tags of 50 characters, with commas between them"}) from None
+    return tags
 
 
 class LibraryEndpoints(Controller):
@@ -126,7 +130,7 @@ class LibraryEndpoints(Controller):
         await library.own(answers, number, principal)  # before the body is read
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()[:200]
         data = await read_bounded(request, answers.settings.archive_bytes)
-        return await ingestion.send(answers, number, Sent(name, data, media_type), tags, principal)
+        return await receiving.send(answers, number, Sent(name, data, media_type), tags, principal)
 
     @post("/{collection_id:str}/documents/url", status_code=202)
     async def send_address(
@@ -137,7 +141,7 @@ class LibraryEndpoints(Controller):
         principal: NamedDependency[Principal],
     ) -> Received:
         """Have a document fetched from the web; again, when it was before."""
-        return await ingestion.send_address(answers, collection_number(collection_id), data, principal)
+        return await receiving.send_address(answers, collection_number(collection_id), data, principal)
 
     @get("/{collection_id:str}/documents")
     async def list_documents(
@@ -184,7 +188,7 @@ class LibraryEndpoints(Controller):
     ) -> Document:
         """Read a document again that failed."""
         where = collection_number(collection_id), _document_number(document_id)
-        return await ingestion.retry(answers, *where, principal)
+        return await receiving.retry(answers, *where, principal)
 
     @get("/{collection_id:str}/documents/{document_id:str}/file")
     async def read_file(

@@ -8,12 +8,13 @@ from tenfold.platform.db import Tx
 from tenfold.systems.answers.types.library import Collection, State, StoredUpload, Version
 
 _UPLOAD = ", ".join(field.name for field in msgspec.structs.fields(StoredUpload))
+# The collection is named twice, so that a planner sees that both tables are asked for the same one.
 _COLLECTION = """c.id::text, c.name, c.description, u.documents, coalesce(u.chunks, 0) AS chunks, u.failed, u.reading,
     coalesce(u.bytes, 0) AS bytes, c.created_at, c.updated_at
     FROM answers.collection c CROSS JOIN LATERAL (
         SELECT count(*) AS documents, sum(chunks)::bigint AS chunks, count(*) FILTER (WHERE state = 'failed') AS failed,
             count(*) FILTER (WHERE state IN ('waiting', 'reading')) AS reading, sum(size)::bigint AS bytes
-        FROM answers.upload WHERE collection_id = c.id) u"""
+        FROM answers.upload WHERE collection_id = %s) u"""
 
 
 class Totals(msgspec.Struct, frozen=True):
@@ -76,13 +77,13 @@ async def count_totals(tx: Tx, account_id: int) -> Totals:
 
 async def list_collections(tx: Tx, account_id: int) -> list[Collection]:
     """The collections of an account, those that changed last first."""
-    sql = f"""SELECT {_COLLECTION} WHERE c.account_id = $1 AND c.removed_at IS NULL
+    sql = f"""SELECT {_COLLECTION % "c.id"} WHERE c.account_id = $1 AND c.removed_at IS NULL
               ORDER BY c.updated_at DESC, c.id DESC"""
     return await tx.rows(Collection, sql, account_id)
 
 
 async def find_collection(tx: Tx, account_id: int, id: int) -> Collection | None:
-    sql = f"""SELECT {_COLLECTION}
+    sql = f"""SELECT {_COLLECTION % "$1"}
               WHERE c.id = $1 AND c.account_id = $2 AND c.removed_at IS NULL"""
     return await tx.find(Collection, sql, id, account_id)
 
@@ -244,7 +245,7 @@ async def list_uploads(
 async def list_ids(tx: Tx, collection_id: int, limit: int) -> list[int]:
     """Some documents of a collection, whosever it was."""
     sql = """SELECT coalesce(array_agg(id), '{}') FROM (
-                 SELECT id FROM answers.upload WHERE collection_id = $1 LIMIT $2) some"""
+                 SELECT id FROM answers.upload WHERE collection_id = $1 LIMIT $2) first"""
     found: list[int] = await tx.value(sql, collection_id, limit)
     return found
 
