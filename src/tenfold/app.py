@@ -2,10 +2,12 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+
+from msgspec.structs import replace
 
 from tenfold.platform import telemetry
 from tenfold.platform.blobs.endpoints import BlobEndpoints
@@ -39,6 +41,10 @@ SYSTEMS: tuple[System[Any], ...] = (links, feed, chat, answers)
 
 class NothingTaken(NotFound):
     """The system {system} takes no bulk data; these do: {known}."""
+
+
+class NothingJudged(NotFound):
+    """The system {system} can't be evaluated; these can: {known}."""
 
 
 class NothingHeld(NotFound):
@@ -204,6 +210,22 @@ async def take_in(settings: Settings, name: str, lines: Iterable[bytes]) -> str:
             known = [each.name for each, _ in process.systems.values() if each.take_in is not None]
             raise NothingTaken(system=name, known=", ".join(known))
         return await system.take_in(state, lines)
+
+
+def evaluation_of(name: str) -> Callable[..., Awaitable[tuple[Any, Sequence[str]]]]:
+    """How a system measures how good it is. Raises NothingJudged."""
+    known = {system.name: system.evaluate for system in SYSTEMS if system.evaluate is not None}
+    if name not in known:
+        raise NothingJudged(system=name, known=", ".join(known))
+    return known[name]
+
+
+async def evaluate(
+    settings: Settings, name: str, told: Callable[[str], None], **given: Any
+) -> tuple[Any, Sequence[str]]:
+    """Measure how good a system is. Raises NothingJudged, and what the system does."""
+    async with open_process(replace(settings, only=(name,))) as process:
+        return await evaluation_of(name)(process.systems[name][1], told, **given)
 
 
 async def demo(settings: Settings, only: Sequence[str] = ()) -> AsyncIterator[str]:

@@ -78,6 +78,12 @@ def _parser() -> argparse.ArgumentParser:
     bench = command("bench", _bench, "measure a system's claims (in a checkout)")
     bench.add_argument("system")
     bench.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="arguments of the benchmark")
+    evaluate = placed(command("eval", _evaluate, "measure how good a system is, on labelled data"))
+    evaluate.add_argument("system", metavar="SYSTEM")
+    evaluate.add_argument("--json", action="store_true", help="for machines, instead of tables")
+    evaluate.add_argument(
+        "rest", nargs=argparse.REMAINDER, metavar="--INPUT VALUE", help="what the system wants to know"
+    )
     capacity = command("capacity", _capacity, "estimate the machines that a system needs")
     capacity.add_argument("system")
     capacity.add_argument("rest", nargs=argparse.REMAINDER, metavar="--INPUT VALUE", help="inputs, instead of defaults")
@@ -299,6 +305,34 @@ def _capacity(options: argparse.Namespace) -> None:
         _say(f"  {row.name:<44} {_figure(row.value):>14} {row.unit:<12} {row.formula}".rstrip())
     if not given.get("measured"):
         _say(f"  `tenfold bench {options.system}` measures this machine; the machines that follow are then shown here.")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    import inspect
+
+    import msgspec
+
+    from tenfold import app
+
+    evaluate = app.evaluation_of(options.system)
+    inputs = argparse.ArgumentParser(prog=f"tenfold eval {options.system}")
+    inputs.add_argument("--json", action="store_true", default=options.json)
+    inputs.add_argument("--data", type=Path, default=options.data)
+    for name, parameter in inspect.signature(evaluate).parameters.items():
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            continue
+        required = parameter.default is inspect.Parameter.empty
+        kind = Path if required else type(parameter.default)
+        more = {"required": True} if required else {"default": parameter.default}
+        inputs.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=kind.__name__, **more)
+    given = vars(inputs.parse_args(options.rest))
+    machines, options.data = given.pop("json"), given.pop("data")
+
+    def tell(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    found, lines = asyncio.run(app.evaluate(_settings(options), options.system, tell, **given))
+    _say(msgspec.json.encode(found).decode() if machines else "\n".join(lines))
 
 
 def _measured(system: str) -> dict[str, float]:

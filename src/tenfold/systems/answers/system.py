@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from tenfold.platform.runtime import Runtime
 from tenfold.platform.system import System
 from tenfold.systems.answers.actions.context import Answers
+from tenfold.systems.answers.actions.evaluation import evaluate_set
 from tenfold.systems.answers.actions.retrieval import Retrieval
 from tenfold.systems.answers.engine.reranking import reranker
 from tenfold.systems.answers.hot import Segments
@@ -27,5 +28,6 @@ system: System[Answers] = System(
     settings=AnswersSettings,
     start=start,
     tiers=frozenset({"fast", "embed"}),
+    evaluate=evaluate_set,
     provide=lambda answers: {"answers": answers},
 )

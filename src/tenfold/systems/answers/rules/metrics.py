@@ -11,6 +11,8 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 from math import exp, log, log2
 from typing import Final
 
+from tenfold.systems.answers.rules import bm25
+
 #: Ranks that count, as the case study has it.
 NDCG_AT: Final = 10
 PRECISION_AT: Final = 5
@@ -28,7 +30,7 @@ def reciprocal_rank[T: Hashable](ranked: Sequence[T], relevant: Collection[T]) -
 
 
 def ndcg[T: Hashable](ranked: Sequence[T], gains: Mapping[T, float], k: int = NDCG_AT) -> float:
-    """Discounted gain of the first k as a share of the highest possible; `gains` are 1 where relevance has no grades."""
+    """Discounted gain of the first k as a share of the highest possible. `gains` are 1 where there are no grades."""
     best = _discounted(sorted(gains.values(), reverse=True)[:k])
     return _discounted([gains.get(each, 0.0) for each in ranked[:k]]) / best if best else 0.0
 
@@ -140,7 +142,10 @@ _TAKEN_APART: Final = (
     (re.compile(r"([\.,])([^0-9])"), r" \1 \2"),
     (re.compile(r"([0-9])(-)"), r"\1 \2 "),
 )
-_ENTITIES: Final = (("<skipped>", ""), ("-\n", ""), ("\n", " "), ("&quot;", '"'), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))  # fmt: skip
+_ENTITIES: Final = (
+    *(("<skipped>", ""), ("-\n", ""), ("\n", " ")),
+    *(("&quot;", '"'), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">")),
+)
 
 
 def words_13a(text: str) -> list[str]:
@@ -169,13 +174,9 @@ def greedy(similarities: Sequence[Sequence[float]]) -> float:
 # Whether an answer keeps to its passages
 
 _NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
+#: No number of the answer's own.
+_CITATION: Final = re.compile(r"\[\d+\]")
 _SENTENCE: Final = re.compile(r"(?<=[.!?])\s+|\n+")
-_FUNCTION: Final = frozenset(
-    "a about after all also an and any are as at be been before but by can could did do does for from had has have he "
-    "her his how i if in into is it its may more most no not of on one or other our out over she so some such than that "
-    "the their them then there these they this to under up was we were what when where which while who why will with "
-    "would you your".split()
-)
 #: Content words of a sentence that its passages must say.
 SUPPORTED: Final = 0.6
 
@@ -184,27 +185,22 @@ def sentences(text: str) -> list[str]:
     return [each for part in _SENTENCE.split(text) if (each := part.strip())]
 
 
-def content(text: str) -> set[str]:
-    """Words that say something."""
-    return {word for word in _letters(text) if word not in _FUNCTION}
-
-
 def faithfulness(answer: str, passages: Sequence[str]) -> float:
     """The share of an answer's sentences that its passages say: most of the words, and each of the numbers.
 
     The case study asks an NLI model, of which none is at hand that may be passed on (docs/decisions/0032). This
     notices what is made up; it doesn't notice when the right words are put together wrongly.
     """
-    said, numbers = content(" ".join(passages)), set(_NUMBER.findall(" ".join(passages)))
-    parts = [each for each in sentences(answer) if content(each)]
+    said, numbers = set(bm25.terms(" ".join(passages))), set(_NUMBER.findall(" ".join(passages)))
+    parts = [each for each in sentences(answer) if bm25.terms(each)]
     if not parts:
         return 1.0
     return sum(_supported(each, said, numbers) for each in parts) / len(parts)
 
 
 def _supported(sentence: str, said: Collection[str], numbers: Collection[str]) -> bool:
-    wanted = content(sentence)
-    bare = re.sub(r"\[\d+\]", "", sentence)  # a citation is no number of the answer's
+    bare = _CITATION.sub("", sentence)
+    wanted = set(bm25.terms(bare))
     return all(each in numbers for each in _NUMBER.findall(bare)) and (
         sum(word in said for word in wanted) >= SUPPORTED * len(wanted)
     )
@@ -222,4 +218,3 @@ def quantile(values: Sequence[float], share: float) -> float:
     low = int(place)
     pair = ordered[low], ordered[min(low + 1, len(ordered) - 1)]
     return pair[0] + (pair[1] - pair[0]) * (place - low)
-
