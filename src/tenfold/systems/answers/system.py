@@ -3,13 +3,15 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from tenfold.platform import telemetry
 from tenfold.platform.runtime import Runtime
 from tenfold.platform.system import System
 from tenfold.systems.answers.actions.context import Answers
 from tenfold.systems.answers.actions.evaluation import evaluate_set
 from tenfold.systems.answers.actions.retrieval import Retrieval
+from tenfold.systems.answers.endpoints.figures import FigureEndpoints
 from tenfold.systems.answers.engine.reranking import reranker
-from tenfold.systems.answers.hot import Segments
+from tenfold.systems.answers.hot import Numbers, Segments
 from tenfold.systems.answers.settings import AnswersSettings
 
 
@@ -17,7 +19,9 @@ from tenfold.systems.answers.settings import AnswersSettings
 async def start(runtime: Runtime) -> AsyncIterator[Answers]:
     settings = runtime.settings.of(AnswersSettings)
     segments = Segments()
-    yield Answers(runtime, settings, segments, Retrieval(runtime, segments, reranker(settings.reranker)))
+    answers = Answers(runtime, settings, segments, Retrieval(runtime, segments, reranker(settings.reranker)))
+    telemetry.watch("answers", answers.numbers, counters=Numbers.COUNTERS, gauges="active_users cache_hit_rate")
+    yield answers
 
 
 system: System[Answers] = System(
@@ -28,6 +32,7 @@ system: System[Answers] = System(
     settings=AnswersSettings,
     start=start,
     tiers=frozenset({"fast", "embed"}),
+    controllers=(FigureEndpoints,),
     evaluate=evaluate_set,
     provide=lambda answers: {"answers": answers},
 )

@@ -1,10 +1,10 @@
 """What answers holds open in a process."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tenfold.platform.runtime import Runtime
 from tenfold.systems.answers.actions.retrieval import Retrieval
-from tenfold.systems.answers.hot import Segments
+from tenfold.systems.answers.hot import Numbers, Segments
 from tenfold.systems.answers.settings import AnswersSettings
 
 
@@ -14,3 +14,4 @@ class Answers:
     settings: AnswersSettings
     segments: Segments
     retrieval: Retrieval
+    numbers: Numbers = field(default_factory=Numbers)

@@ -46,7 +46,7 @@ def _wanted(variants: Sequence[Measured]) -> Iterable[str]:
                 wanted = f"{'<' if target.below else '>'} {target.wanted:g}"
                 rows.append([f"{variant.variant}: {target.name}", wanted, f"{mean:.3f}", _met(target.met(mean))])
     yield from _table(rows)
-    yield "The case study doesn't say of which questions its figures are. An answer is hit when what would be read says it."
+    yield "The case study doesn't say of which questions its figures are. An answer is hit when the passages say it."
 
 
 def _met(met: bool | None) -> str:
