@@ -17,3 +17,15 @@ class ExperimentNotFound(errors.NotFound):
 
 class ExperimentRunning(errors.Conflict):
     """Another experiment runs on this collection. End it first."""
+
+
+class UnreadableDocument(errors.Invalid):
+    """This document can't be read: {reason}."""
+
+
+class DocumentTooLong(errors.Invalid):
+    """This document has more than {most} characters. Divide it."""
+
+
+class ArchiveRefused(errors.Invalid):
+    """This archive isn't taken: {reason}."""

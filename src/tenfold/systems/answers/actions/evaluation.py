@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,14 +10,17 @@ from hashlib import blake2b
 from pathlib import Path
 from time import perf_counter
 
+from tenfold.platform.errors import Invalid
 from tenfold.platform.runtime import Runtime
 from tenfold.systems.answers.actions.context import Answers
 from tenfold.systems.answers.actions.indexing import index_document, merge_segments
 from tenfold.systems.answers.actions.retrieval import Retrieval
+from tenfold.systems.answers.engine.extraction import extract
 from tenfold.systems.answers.engine.labelled import read
 from tenfold.systems.answers.errors import NoSuchVariant
 from tenfold.systems.answers.rules import metrics, significance
 from tenfold.systems.answers.rules.reports import report
+from tenfold.systems.answers.rules.splitting import split
 from tenfold.systems.answers.rules.targets import CLAIMS
 from tenfold.systems.answers.store import chunks as chunks_store
 from tenfold.systems.answers.store import evaluation as store
@@ -45,6 +49,7 @@ WARMING = 10
 PAGE = 20
 
 ANY = Filters()
+_TOKEN = re.compile(r"\w{1,6}|[^\w\s]")
 
 #: What says a question's answer, and from which passages.
 type Answering = Callable[[str, Sequence[Stored]], Awaitable[str]]
@@ -68,31 +73,35 @@ async def evaluate(
     labelled: Labelled,
     variants: Sequence[Mode],
     *,
+    sizes: Sequence[int] = (),
     sample: int = 0,
     answering: Answering | None = None,
     told: Callable[[str], None] = lambda line: None,
 ) -> Evaluation:
     """Measure variants on the same questions, keep what was found, and tell it. `sample`: so many questions, 0 is all.
 
+    `sizes` are tokens of pieces that documents are cut into, instead of what the settings say.
+
     The first variant is what the others are compared with, figure by figure, question by question. `answering` makes
     answers too, of the questions of which right ones are known. Raises Unavailable.
     """
     questions = chosen(labelled.questions, sample)
-    collection_id = await _indexed(answers, labelled, told)
-    scores: list[_Scores] = []
-    for mode in variants:
-        told(f"{mode}: {len(questions)} questions")
-        scores.append(await _measure(answers, collection_id, labelled.documents, questions, mode, answering))
+    sizes = list(sizes) or [answers.settings.chunk_tokens]
+    scores: list[tuple[str, _Scores]] = []
+    for size in sizes:
+        collection_id = await _indexed(answers, labelled, size, told)
+        for mode in variants:
+            name = f"{mode} {size}" if len(sizes) > 1 else mode
+            told(f"{name}: {len(questions)} questions")
+            found = await _measure(answers, collection_id, labelled.documents, questions, mode, answering)
+            scores.append((name, found))
     evaluation = Evaluation(
         id=str(answers.runtime.ids.next()),
         name=labelled.name,
         documents=len(labelled.documents),
         questions=len(questions),
-        chunk_tokens=0,
-        variants=[
-            _told(mode, each, scores[0] if place else None)
-            for place, (mode, each) in enumerate(zip(variants, scores, strict=True))
-        ],
+        chunk_tokens=sizes,
+        variants=[_told(name, each, scores[0][1] if place else None) for place, (name, each) in enumerate(scores)],
         created_at=datetime.now(UTC),
     )
     async with answers.runtime.db.transaction() as tx:
@@ -115,7 +124,7 @@ def chosen(questions: Sequence[LabelledQuestion], sample: int) -> list[LabelledQ
     return random.Random(0).sample(list(questions), sample)
 
 
-def _told(mode: str, scores: _Scores, first: _Scores | None) -> Measured:
+def _told(variant: str, scores: _Scores, first: _Scores | None) -> Measured:
     differences: dict[str, Difference] = {}
     if first is not None:
         found = {name: significance.paired(first.figures[name], values) for name, values in scores.figures.items()}
@@ -129,20 +138,21 @@ def _told(mode: str, scores: _Scores, first: _Scores | None) -> Measured:
     took = {
         name: (metrics.quantile(values, 0.5), metrics.quantile(values, 0.95)) for name, values in scores.took.items()
     }
-    return Measured(variant=mode, figures=figures, took=took, differences=differences)
+    return Measured(variant=variant, figures=figures, took=took, differences=differences)
 
 
 # The collection
 
 
-async def _indexed(answers: Answers, labelled: Labelled, told: Callable[[str], None]) -> int:
+async def _indexed(answers: Answers, labelled: Labelled, size: int, told: Callable[[str], None]) -> int:
     """The collection that holds these documents: that of an earlier evaluation, as far as it got, or a new one."""
+    overlap = min(answers.settings.chunk_overlap, size // 4)
     runtime = answers.runtime
     digest = blake2b(digest_size=12)
     for each in labelled.documents:
         for part in (each.key, each.title, each.text):
             digest.update(len(part).to_bytes(8) + part.encode())
-    name = f"evaluation {digest.hexdigest()}"
+    name = f"evaluation {digest.hexdigest()} {size} {overlap}"
     async with runtime.db.transaction() as tx:
         collection_id = await store.find_collection(tx, name)
         if collection_id is None:
@@ -156,9 +166,8 @@ async def _indexed(answers: Answers, labelled: Labelled, told: Callable[[str], N
     async def put(number: int, document: LabelledDocument) -> None:
         nonlocal done
         async with gate:
-            text = document.text
-            chunk = Chunk(ordinal=0, text=text, ends=len(text), tokens=len(text.split()))
-            await index_document(runtime, collection_id, IndexedDocument(id=number, title=document.title), [chunk])
+            chunks = await asyncio.to_thread(_chunks, document.text, size, overlap)
+            await index_document(runtime, collection_id, IndexedDocument(id=number, title=document.title), chunks)
             done += 1
             if done % 500 == 0:
                 told(f"{done} of {len(missing)} documents indexed")
@@ -169,6 +178,20 @@ async def _indexed(answers: Answers, labelled: Labelled, told: Callable[[str], N
     while await merge_segments(runtime, answers.segments, collection_id):
         pass
     return collection_id
+
+
+def _chunks(text: str, size: int, overlap: int) -> list[Chunk]:
+    """A text cut as documents are."""
+    pieces = split(extract(text.encode(), "document.txt", "text/plain"), _tokens, size, overlap) if text.strip() else []
+    return [
+        Chunk(ordinal=place, text=each.text, begins=each.start, ends=each.end, tokens=each.tokens)
+        for place, each in enumerate(pieces)
+    ]
+
+
+def _tokens(text: str) -> int:
+    """About as many as tokenisers of language models count, without asking one."""
+    return len(_TOKEN.findall(text))
 
 
 # The questions
@@ -276,17 +299,28 @@ def _search(answers: Answers, collection_id: int, mode: Mode) -> _Search:
 
 # The command
 
+#: Tokens of a piece at least.
+SMALLEST = 16
 MODES: tuple[Mode, ...] = ("dense", "bm25", "hybrid", "reranked")
 
 
 async def evaluate_set(
-    answers: Answers, told: Callable[[str], None], *, set: Path, variants: str = "", sample: int = 0
+    answers: Answers,
+    told: Callable[[str], None],
+    *,
+    set: Path,
+    variants: str = "",
+    chunk_tokens: str = "",
+    sample: int = 0,
 ) -> tuple[Evaluation, list[str]]:
-    """`tenfold eval answers`: what was found, and as tables. Raises UnreadableSet, NoSuchVariant, Unavailable."""
+    """`tenfold eval answers`: what was found, and as tables. Raises UnreadableSet, Invalid, Unavailable."""
     wanted = [name for name in variants.split(",") if name] or list(MODES)
     modes = [mode for name in wanted for mode in MODES if mode == name]
     if len(modes) < len(wanted):
         raise NoSuchVariant(known=", ".join(MODES))
+    sizes = [int(size) for size in chunk_tokens.split(",") if size.isdecimal() and int(size) >= SMALLEST]
+    if len(sizes) < len([size for size in chunk_tokens.split(",") if size]):
+        raise Invalid(fields={"chunk_tokens": f"are whole numbers from {SMALLEST} on, with commas between"})
     labelled = await asyncio.to_thread(read, set)
-    evaluation = await evaluate(answers, labelled, modes, sample=sample, told=told)
+    evaluation = await evaluate(answers, labelled, modes, sizes=sizes, sample=sample, told=told)
     return evaluation, report(evaluation)

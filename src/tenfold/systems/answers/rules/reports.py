@@ -31,7 +31,7 @@ def report(evaluation: Evaluation) -> list[str]:
 def _wanted(variants: Sequence[Measured]) -> Iterable[str]:
     rows = [["case study", "wanted", "measured", ""]]
     for variant in variants:
-        claim = CLAIMS.get(variant.variant)
+        claim = CLAIMS.get(variant.variant.partition(" ")[0])
         if claim is not None and "nDCG@10" in variant.figures:
             gain, milliseconds = claim
             found, (_, p95) = variant.figures["nDCG@10"].mean, variant.took["retrieval"]

@@ -96,8 +96,8 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     documents: int
     questions: int
-    #: Documents cut into pieces of so many tokens; 0 where they are short and stay whole.
-    chunk_tokens: int
+    #: Tokens of pieces that documents were cut into; of several sizes each is a variant of its own.
+    chunk_tokens: Sequence[int]
     variants: Sequence[Measured]
     created_at: datetime
 
