@@ -22,6 +22,9 @@ from tenfold.platform.jobs import store as jobs
 from tenfold.platform.migrate import Migration, distributions, migrations_of
 from tenfold.platform.settings import Secret
 from tenfold.platform.testing import Engines, fresh_database
+from tenfold.systems.answers.store import chunks as answers_chunks
+from tenfold.systems.answers.store import experiments
+from tenfold.systems.answers.types.experiments import Experiment, Outcome
 from tenfold.systems.chat.store import files, memory, threads, usage
 from tenfold.systems.chat.store.memory import Summary
 from tenfold.systems.chat.types import Message, Spent, StoredFile
@@ -156,6 +159,8 @@ async def spread_out(engines: Engines) -> AsyncIterator[Database]:
             await threads.insert_message(tx, number, message(10, None))
             await threads.insert_message(tx, number, message(11, "10"))
             await files.insert_file(tx, number, FILE)
+        for number in (*range(1, 40), COLLECTION):
+            await answers_chunks.insert_collection(tx, number, ACCOUNT, f"collection {number}")
     yield db
     await db.close()
     await engines.drop(url)
@@ -177,6 +182,12 @@ THREAD = 7
 FILE = StoredFile(id="5", name="a.txt", type="text/plain", size=1, key="a", text="a", tokens=1, how="text")
 ASKED = threads.Asked(10, 11)
 VECTOR = [0.5] * 384
+COLLECTION = 1 << 41
+OUTCOME = Outcome(id=1, account_id=ACCOUNT, conversation_id=1, state="answered", took=1.0, shown=5)
+EXPERIMENT = Experiment(
+    id="3", collection_id=str(COLLECTION), name="a", unit="account", metric="clicks", variants=(), needed=9,
+    begun_at=NOW,
+)  # fmt: skip
 SPENT = [Spent(ACCOUNT, NOW.date(), model, 1, 2, 3, 4) for model in ("fast", "smart")]
 TODAY = NOW.date()
 VISITS = [("docs", TODAY, visitor) for visitor in range(50)]
@@ -249,6 +260,25 @@ HOT |= {
     "list_shown": ({"file", "message"}, lambda tx: files.list_shown(tx, ACCOUNT, THREAD)),
     "add_usage": ({"usage"}, lambda tx: usage.add_usage(tx, SPENT)),
     "count_tokens": ({"usage"}, lambda tx: usage.count_tokens(tx, ACCOUNT, NOW.date())),
+}
+
+
+#: What a question takes of figures and experiments.
+HOT |= {
+    "find_running": ({"experiment"}, lambda tx: experiments.find_running(tx, COLLECTION)),
+    "insert_experiment": (
+        {"collection", "experiment"},
+        lambda tx: experiments.insert_experiment(tx, COLLECTION, 3, EXPERIMENT),
+    ),
+    "insert_outcome": ({"collection", "outcome"}, lambda tx: experiments.insert_outcome(tx, COLLECTION, OUTCOME)),
+    "add_click": ({"outcome"}, lambda tx: experiments.add_click(tx, COLLECTION, 1, 1)),
+    "update_feedback": ({"outcome"}, lambda tx: experiments.update_feedback(tx, COLLECTION, 1, good=True)),
+    "update_accepted": ({"outcome"}, lambda tx: experiments.update_accepted(tx, COLLECTION, 1)),
+    "list_tallies": ({"outcome"}, lambda tx: experiments.list_tallies(tx, COLLECTION, NOW - timedelta(days=9))),
+    "list_counted": (
+        {"outcome"},
+        lambda tx: experiments.list_counted(tx, COLLECTION, ["3:a"], "conversation"),
+    ),
 }
 
 
