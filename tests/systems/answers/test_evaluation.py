@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.systems.answers.collection import opened
 
+from tenfold.platform.errors import Invalid
 from tenfold.platform.runtime import Runtime
 from tenfold.platform.testing import Engines
 from tenfold.systems.answers.actions import evaluation
@@ -79,6 +80,14 @@ async def test_variants_are_measured_and_kept(answers: Answers, folder: Path) ->
     kept = await evaluation.list_evaluations(answers.runtime, None, 1)
     assert kept.items == [again]
     assert (await evaluation.list_evaluations(answers.runtime, int(kept.next or 0), 1)).items == [found]
+    sized, _ = await evaluation.evaluate_set(
+        answers, heard.append, set=folder, variants="bm25", answerers="quoted", chunk_tokens="16,64"
+    )
+    assert [each.variant for each in sized.variants] == ["bm25 16 quoted", "bm25 64 quoted"]
+    assert all(each.figures["says it"].mean == 1 for each in sized.variants)
+    for wrong in ({"answerers": "oracle"}, {"chunk_tokens": "64,x"}, {"chunk_tokens": "0"}):
+        with pytest.raises(Invalid):
+            await evaluation.evaluate_set(answers, heard.append, set=folder, **wrong)
     with pytest.raises(NoSuchVariant, match="hybrid"):
         await evaluation.evaluate_set(answers, heard.append, set=folder, variants="psychic")
 
@@ -87,7 +96,7 @@ async def test_answers_are_judged_where_right_ones_are_known(answers: Answers, f
     async def answering(question: str, passages: Sequence[Stored]) -> str:
         return "Owls eat mice." if passages[0].text == TEXTS["owls"] else "Nobody eats 17 owls."
 
-    found = await evaluation.evaluate(answers, labelled.read(folder), ["hybrid"], answering=answering)
+    found = await evaluation.evaluate(answers, labelled.read(folder), ["hybrid"], answerings={"": answering})
     [measured] = found.variants
     figures = {name: each.mean for name, each in measured.figures.items()}
     assert figures["says it"] == 1

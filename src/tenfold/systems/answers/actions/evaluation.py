@@ -12,6 +12,8 @@ from time import perf_counter
 
 from tenfold.platform.errors import Invalid
 from tenfold.platform.runtime import Runtime
+from tenfold.systems.answers.actions import baselines
+from tenfold.systems.answers.actions.baselines import Answering
 from tenfold.systems.answers.actions.context import Answers
 from tenfold.systems.answers.actions.indexing import index_document, merge_segments
 from tenfold.systems.answers.actions.retrieval import Retrieval
@@ -51,9 +53,6 @@ PAGE = 20
 ANY = Filters()
 _TOKEN = re.compile(r"\w{1,6}|[^\w\s]")
 
-#: What says a question's answer, and from which passages.
-type Answering = Callable[[str, Sequence[Stored]], Awaitable[str]]
-
 
 @dataclass(slots=True)
 class _Scores:
@@ -75,15 +74,15 @@ async def evaluate(
     *,
     sizes: Sequence[int] = (),
     sample: int = 0,
-    answering: Answering | None = None,
+    answerings: Mapping[str, Answering] | None = None,
     told: Callable[[str], None] = lambda line: None,
 ) -> Evaluation:
     """Measure variants on the same questions, keep what was found, and tell it. `sample`: so many questions, 0 is all.
 
     `sizes` are tokens of pieces that documents are cut into, instead of what the settings say.
 
-    The first variant is what the others are compared with, figure by figure, question by question. `answering` makes
-    answers too, of the questions of which right ones are known. Raises Unavailable.
+    The first variant is what the others are compared with, figure by figure, question by question. `answerings` make
+    answers too, of the questions of which right ones are known, and each is a variant. Raises Unavailable.
     """
     questions = chosen(labelled.questions, sample)
     sizes = list(sizes) or [answers.settings.chunk_tokens]
@@ -91,10 +90,12 @@ async def evaluate(
     for size in sizes:
         collection_id = await _indexed(answers, labelled, size, told)
         for mode in variants:
-            name = f"{mode} {size}" if len(sizes) > 1 else mode
-            told(f"{name}: {len(questions)} questions")
-            found = await _measure(answers, collection_id, labelled.documents, questions, mode, answering)
-            scores.append((name, found))
+            for answerer, answering in (answerings or {"": None}).items():
+                parts = [mode, str(size) if len(sizes) > 1 else "", answerer]
+                name = " ".join([part for part in parts if part])
+                told(f"{name}: {len(questions)} questions")
+                found = await _measure(answers, collection_id, labelled.documents, questions, mode, answering)
+                scores.append((name, found))
     evaluation = Evaluation(
         id=str(answers.runtime.ids.next()),
         name=labelled.name,
@@ -310,17 +311,26 @@ async def evaluate_set(
     *,
     set: Path,
     variants: str = "",
+    answerers: str = "",
     chunk_tokens: str = "",
     sample: int = 0,
 ) -> tuple[Evaluation, list[str]]:
     """`tenfold eval answers`: what was found, and as tables. Raises UnreadableSet, Invalid, Unavailable."""
-    wanted = [name for name in variants.split(",") if name] or list(MODES)
+    wanted = _names(variants) or list(MODES)
     modes = [mode for name in wanted for mode in MODES if mode == name]
     if len(modes) < len(wanted):
         raise NoSuchVariant(known=", ".join(MODES))
-    sizes = [int(size) for size in chunk_tokens.split(",") if size.isdecimal() and int(size) >= SMALLEST]
-    if len(sizes) < len([size for size in chunk_tokens.split(",") if size]):
+    known = baselines.known(answers.runtime)
+    if missing := [name for name in _names(answerers) if name not in known]:
+        raise Invalid(fields={"answerers": f"can't be {missing[0]}; there are {', '.join(known)}"})
+    answerings = {name: known[name] for name in _names(answerers)}
+    sizes = [int(size) for size in _names(chunk_tokens) if size.isdecimal() and int(size) >= SMALLEST]
+    if len(sizes) < len(_names(chunk_tokens)):
         raise Invalid(fields={"chunk_tokens": f"are whole numbers from {SMALLEST} on, with commas between"})
     labelled = await asyncio.to_thread(read, set)
-    evaluation = await evaluate(answers, labelled, modes, sizes=sizes, sample=sample, told=told)
+    evaluation = await evaluate(answers, labelled, modes, sizes=sizes, sample=sample, answerings=answerings, told=told)
     return evaluation, report(evaluation)
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
