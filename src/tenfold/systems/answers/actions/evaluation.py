@@ -86,11 +86,12 @@ async def evaluate(
     """
     questions = chosen(labelled.questions, sample)
     sizes = list(sizes) or [answers.settings.chunk_tokens]
+    made: list[tuple[str, Answering | None]] = [*(answerings or {}).items()] or [("", None)]
     scores: list[tuple[str, _Scores]] = []
     for size in sizes:
         collection_id = await _indexed(answers, labelled, size, told)
         for mode in variants:
-            for answerer, answering in (answerings or {"": None}).items():
+            for answerer, answering in made:
                 parts = [mode, str(size) if len(sizes) > 1 else "", answerer]
                 name = " ".join([part for part in parts if part])
                 told(f"{name}: {len(questions)} questions")
