@@ -2,13 +2,13 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 
 from tenfold.platform import telemetry
 from tenfold.platform.blobs.endpoints import BlobEndpoints
@@ -51,6 +51,10 @@ class NothingTaken(NotFound):
 
 class NoAccount(NotFound):
     """There is no account {name}. `tenfold account create --name {name}` makes it."""
+
+
+class NothingJudged(NotFound):
+    """The system {system} can't be evaluated; these can: {known}."""
 
 
 class NothingHeld(NotFound):
@@ -221,7 +225,7 @@ async def take_in(settings: Settings, name: str, lines: Iterable[bytes]) -> str:
 @asynccontextmanager
 async def _answers_for(settings: Settings, name: str) -> AsyncIterator[tuple[Answers, Principal]]:
     """The system of answers alone, and an account by name. Raises NoAccount."""
-    async with open_process(msgspec.structs.replace(settings, only=(answers.name,))) as process:
+    async with open_process(replace(settings, only=(answers.name,))) as process:
         account = await find_named_account(process.runtime.identity, name)
         if account is None:
             raise NoAccount(name=name)
@@ -241,6 +245,22 @@ async def speak_mcp(settings: Settings, account: str) -> None:
     """Let an assistant on standard input and output look into an account's documents. Raises NoAccount."""
     async with _answers_for(settings, account) as (state, me):
         await serve_pipe(state, me)
+
+
+def evaluation_of(name: str) -> Callable[..., Awaitable[tuple[Any, Sequence[str]]]]:
+    """How a system measures how good it is. Raises NothingJudged."""
+    known = {system.name: system.evaluate for system in SYSTEMS if system.evaluate is not None}
+    if name not in known:
+        raise NothingJudged(system=name, known=", ".join(known))
+    return known[name]
+
+
+async def evaluate(
+    settings: Settings, name: str, told: Callable[[str], None], **given: Any
+) -> tuple[Any, Sequence[str]]:
+    """Measure how good a system is. Raises NothingJudged, and what the system does."""
+    async with open_process(replace(settings, only=(name,))) as process:
+        return await evaluation_of(name)(process.systems[name][1], told, **given)
 
 
 async def demo(settings: Settings, only: Sequence[str] = ()) -> AsyncIterator[str]:

@@ -93,6 +93,12 @@ def _parser() -> argparse.ArgumentParser:
     bench = command("bench", _bench, "measure a system's claims (in a checkout)")
     bench.add_argument("system")
     bench.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="arguments of the benchmark")
+    evaluate = placed(command("eval", _evaluate, "measure how good a system is, on labelled data"))
+    evaluate.add_argument("system", metavar="SYSTEM")
+    evaluate.add_argument("--json", action="store_true", help="for machines, instead of tables")
+    evaluate.add_argument(
+        "rest", nargs=argparse.REMAINDER, metavar="--INPUT VALUE", help="what the system wants to know"
+    )
     capacity = command("capacity", _capacity, "estimate the machines that a system needs")
     capacity.add_argument("system")
     capacity.add_argument("rest", nargs=argparse.REMAINDER, metavar="--INPUT VALUE", help="inputs, instead of defaults")
@@ -271,46 +277,18 @@ def _bench(options: argparse.Namespace) -> None:
 
 
 def _capacity(options: argparse.Namespace) -> None:
-    import inspect
+    from tenfold.measuring import capacity
 
-    from tenfold.app import SYSTEMS
-    from tenfold.platform.errors import NotFound
-
-    class NoEstimate(NotFound):
-        """There is no estimate of {system}; there are {known}."""
-
-    known = {system.name: system.capacity for system in SYSTEMS if system.capacity}
-    estimate = known.get(options.system)
-    if estimate is None:
-        raise NoEstimate(system=options.system, known=", ".join(known))
-    inputs = argparse.ArgumentParser(prog=f"tenfold capacity {options.system}")
-    parameters = inspect.signature(estimate).parameters
-    for name, parameter in parameters.items():
-        if name == "measured":
-            continue
-        kind = type(parameter.default)
-        inputs.add_argument(f"--{name.replace('_', '-')}", type=kind, default=parameter.default, metavar=kind.__name__)
-    given = vars(inputs.parse_args(options.rest))
-    if "measured" in parameters:
-        given["measured"] = _measured(options.system)
-    for row in estimate(**given):
-        _say(f"  {row.name:<44} {_figure(row.value):>14} {row.unit:<12} {row.formula}".rstrip())
-    if not given.get("measured"):
-        _say(f"  `tenfold bench {options.system}` measures this machine; the machines that follow are then shown here.")
+    for line in capacity(options.system, options.rest):
+        _say(line)
 
 
-def _measured(system: str) -> dict[str, float]:
-    """The figures of the last benchmark; empty where there was none."""
-    import json
+def _evaluate(options: argparse.Namespace) -> None:
+    from tenfold.measuring import evaluation, tell
 
-    import tenfold
-
-    file = Path(tenfold.__file__).parents[2] / "bench" / "results" / f"{system}.json"
-    return dict(json.loads(file.read_text()).get("figures", {})) if file.is_file() else {}
-
-
-def _figure(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:,.3g}"
+    wish = evaluation(options)
+    options.data = wish.data or options.data
+    _say(asyncio.run(wish.run(_settings(options), tell)))
 
 
 def _account_create(options: argparse.Namespace) -> None:

@@ -22,8 +22,10 @@ from tenfold.platform.jobs import store as jobs
 from tenfold.platform.migrate import Migration, distributions, migrations_of
 from tenfold.platform.settings import Secret
 from tenfold.platform.testing import Engines, fresh_database
-from tenfold.systems.answers.store import chunks
+from tenfold.systems.answers.store import asking, chunks, experiments
+from tenfold.systems.answers.store import chunks as answers_chunks
 from tenfold.systems.answers.store import library as answers_library
+from tenfold.systems.answers.types.experiments import Experiment, Outcome
 from tenfold.systems.answers.types.library import StoredUpload
 from tenfold.systems.chat.store import files, memory, threads, usage
 from tenfold.systems.chat.store.memory import Summary
@@ -161,6 +163,9 @@ async def spread_out(engines: Engines) -> AsyncIterator[Database]:
             await files.insert_file(tx, number, FILE)
             await answers_library.insert_collection(tx, number, ACCOUNT, "Notes", "")
             await answers_library.insert_upload(tx, upload(number))
+        for number in (*range(1, 40), COLLECTION):
+            await answers_chunks.insert_collection(tx, number, ACCOUNT, f"collection {number}")
+        await asking.insert_conversation(tx, ACCOUNT, CONVERSATION, COLLECTION, "Why?")
     yield db
     await db.close()
     await engines.drop(url)
@@ -189,6 +194,12 @@ THREAD = 7
 FILE = StoredFile(id="5", name="a.txt", type="text/plain", size=1, key="a", text="a", tokens=1, how="text")
 ASKED = threads.Asked(10, 11)
 VECTOR = [0.5] * 384
+COLLECTION, CONVERSATION = 1 << 41, 1 << 40
+OUTCOME = Outcome(id=1, account_id=ACCOUNT, conversation_id=1, state="answered", took=1.0, shown=5)
+EXPERIMENT = Experiment(
+    id="3", collection_id=str(COLLECTION), name="a", unit="account", metric="clicks", variants=(), needed=9,
+    begun_at=NOW,
+)  # fmt: skip
 SPENT = [Spent(ACCOUNT, NOW.date(), model, 1, 2, 3, 4) for model in ("fast", "smart")]
 TODAY = NOW.date()
 VISITS = [("docs", TODAY, visitor) for visitor in range(50)]
@@ -283,6 +294,36 @@ HOT |= {
     "doom": ({"doomed"}, lambda tx: answers_library.doom(tx, 7, ["a.md"], 60)),
     "spare": ({"doomed"}, lambda tx: answers_library.spare(tx, 7, ["a.md"])),
     "list_chunks": ({"chunk", "document"}, lambda tx: chunks.list_chunks(tx, 7, [1])),
+}
+#: What a question takes of figures and experiments.
+HOT |= {
+    "find_running": ({"experiment"}, lambda tx: experiments.find_running(tx, COLLECTION)),
+    "insert_experiment": (
+        {"collection", "experiment"},
+        lambda tx: experiments.insert_experiment(tx, COLLECTION, 3, EXPERIMENT),
+    ),
+    "insert_outcome": ({"collection", "outcome"}, lambda tx: experiments.insert_outcome(tx, COLLECTION, OUTCOME)),
+    "add_click": ({"outcome"}, lambda tx: experiments.add_click(tx, COLLECTION, 1, 1)),
+    "update_feedback": ({"outcome"}, lambda tx: experiments.update_feedback(tx, COLLECTION, 1, good=True)),
+    "update_accepted": ({"outcome"}, lambda tx: experiments.update_accepted(tx, COLLECTION, 1)),
+    "list_tallies": ({"outcome"}, lambda tx: experiments.list_tallies(tx, COLLECTION, NOW - timedelta(days=9))),
+    "list_counted": (
+        {"outcome"},
+        lambda tx: experiments.list_counted(tx, COLLECTION, ["3:a"], "conversation"),
+    ),
+    "insert_question": (
+        {"conversation", "question"},
+        lambda tx: asking.insert_question(tx, ACCOUNT, 9, CONVERSATION, COLLECTION, "Why?"),
+    ),
+    "list_questions": ({"question"}, lambda tx: asking.list_questions(tx, ACCOUNT, CONVERSATION, 3)),
+    "save_answer": ({"question"}, lambda tx: asking.save_answer(tx, ACCOUNT, 9, b"{}")),
+    "save_feedback": ({"question"}, lambda tx: asking.save_feedback(tx, ACCOUNT, 9, True, "")),
+    "find_conversation": ({"conversation"}, lambda tx: asking.find_conversation(tx, ACCOUNT, CONVERSATION)),
+    "list_conversations": (
+        {"conversation"},
+        lambda tx: asking.list_conversations(tx, ACCOUNT, COLLECTION, None, 30),
+    ),
+    "find_revision": ({"segment", "dead"}, lambda tx: asking.find_revision(tx, COLLECTION)),
 }
 
 

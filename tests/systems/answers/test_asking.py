@@ -188,8 +188,8 @@ async def test_a_model_answers_and_a_document_gives_no_orders(engines: Engines, 
 
 def stored(text: str, *headings: str, document: int = 1) -> Stored:
     return Stored(
-        id=1, document_id=document, title="T", source="", kind="text", ordinal=0, headings=headings, page=None, begins=0,
-        ends=len(text), text=text, tokens=1,
+        id=1, document_id=document, title="T", source="", kind="text", ordinal=0, headings=headings, page=None,
+        begins=0, ends=len(text), text=text, tokens=1,
     )  # fmt: skip
 
 

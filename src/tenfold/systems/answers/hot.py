@@ -1,8 +1,9 @@
-"""What a process keeps of the BM25 index: segments and postings that were asked for lately. None of it ever changes."""
+"""What a process keeps in memory: of the BM25 index what was asked for lately, which never changes; and counts."""
 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
+from time import monotonic
 
 import msgspec
 import numpy as np
@@ -133,3 +134,32 @@ class _Entry:
 
     def postings(self, term: str) -> Postings:
         return self.segment.postings(self.places[term])
+
+
+class Numbers:
+    """What this process has answered, as plain numbers for telemetry."""
+
+    COUNTERS = "queries accepted cached unknown failed late"
+    #: Seconds that somebody counts as active after a question.
+    ACTIVE = 300.0
+
+    def __init__(self) -> None:
+        self.queries = self.accepted = self.cached = self.unknown = self.failed = self.late = 0
+        self._asked: OrderedDict[int, float] = OrderedDict()
+
+    def asked(self, account_id: int, now: float) -> None:
+        self._asked[account_id] = now
+        self._asked.move_to_end(account_id)
+
+    @property
+    def active_users(self) -> int:
+        """Who has asked this process lately. Added up over processes, somebody may count twice."""
+        since = monotonic() - self.ACTIVE
+        while self._asked and next(iter(self._asked.values())) < since:
+            self._asked.popitem(last=False)
+        return len(self._asked)
+
+    @property
+    def cache_hit_rate(self) -> float:
+        """Of this process, since it began. Of several, divide the counters."""
+        return self.cached / self.queries if self.queries else 0.0

@@ -4,19 +4,21 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from time import perf_counter
 
 import msgspec
 import structlog
 from msgspec.structs import replace
 
+from tenfold.platform.db import Tx
 from tenfold.platform.errors import TenfoldError, Unavailable
 from tenfold.platform.identity import Principal
 from tenfold.platform.inference import Queued
 from tenfold.platform.limits import Limit
-from tenfold.systems.answers.actions import library, searching
+from tenfold.systems.answers.actions import experiments, figures, library, searching
 from tenfold.systems.answers.actions.context import Answers
+from tenfold.systems.answers.actions.experiments import Chosen
 from tenfold.systems.answers.actions.retrieval import Retrieved
 from tenfold.systems.answers.errors import AnswerNotFound, ConversationNotFound
 from tenfold.systems.answers.rules import citing, confidence, conflicts, prompting, quoting, rewriting
@@ -33,6 +35,8 @@ from tenfold.systems.answers.types.asking import (
     Passages,
     Piece,
 )
+from tenfold.systems.answers.types.evaluation import Pipeline
+from tenfold.systems.answers.types.experiments import Outcome
 from tenfold.systems.answers.types.index import Filters, Passage
 from tenfold.systems.answers.types.library import Narrow
 
@@ -44,24 +48,14 @@ ASK = Limit(
 )
 #: The tier that answers.
 TIER = "fast"
-#: Passages that an answer is made of, and questions before it that a follow-up is understood by.
-TOP, REMEMBERED = 5, 3
+#: Questions before it that a follow-up is understood by.
+REMEMBERED = 3
 #: Answers of a conversation that are shown.
 SHOWN = 200
 #: Tokens of a rewritten question, and seconds that rewriting may take: without it there is a plain way.
 REWRITTEN, REWRITING = 60, 8.0
 #: A share of supported sentences below which a model's answer is replaced by the documents' own words.
 FAITHFUL = 0.5
-
-
-class Way(msgspec.Struct, frozen=True, kw_only=True):
-    """How a question is answered; what isn't named is as the settings have it."""
-
-    mode: str = "reranked"
-    top: int = TOP
-    threshold: float | None = None
-    answerer: str | None = None
-    variant: str = ""
 
 
 async def answer(
@@ -71,17 +65,18 @@ async def answer(
     draft: Answer,
     history: Sequence[tuple[str, str]] = (),
     filters: Filters | None = None,
-    way: Way | None = None,
+    chosen: Chosen | None = None,
 ) -> AsyncIterator[Event]:
     """Answer a question of `draft`: its passages, pieces of the text, and the whole. Nothing is kept.
 
     `history` are questions and answers before it, the oldest first. Raises Unavailable while nothing can be looked for.
     """
-    filters, way, began = filters or Filters(), way or Way(), perf_counter()
+    filters, chosen, began = filters or Filters(), chosen or Chosen(Pipeline()), perf_counter()
+    way = chosen.pipeline
     took: dict[str, float] = {}
     wanted = await _rewritten(answers, account_id, draft.question, history)
     took["rewriting"] = _since(began)
-    draft = replace(draft, rewritten="" if wanted == draft.question else wanted, variant=way.variant)
+    draft = replace(draft, rewritten="" if wanted == draft.question else wanted, variant=chosen.label)
     key = await _key(answers, collection_id, wanted, filters, way)
     if (kept := await _recall(answers, key)) is not None:
         draft = replace(
@@ -91,7 +86,7 @@ async def answer(
         yield Done(answer=draft)
         return
     looked = perf_counter()
-    retrieved = await searching.by_mode(answers, way.mode).retrieve(collection_id, wanted, filters, limit=way.top)
+    retrieved = await searching.look(answers, collection_id, wanted, way.mode, filters, way.top_k)
     took |= {"retrieval": _since(looked)} | dict(retrieved.took)
     sure = confidence.of(wanted, retrieved.weights, retrieved.passages)
     told = [(each.chunk.document_id, each.chunk.text) for each in retrieved.passages]
@@ -193,7 +188,7 @@ async def _rewritten(answers: Answers, account_id: int, question: str, history: 
 # Answers that were given before, as long as nothing in the collection has changed
 
 
-async def _key(answers: Answers, collection_id: int, question: str, filters: Filters, way: Way) -> str:
+async def _key(answers: Answers, collection_id: int, question: str, filters: Filters, way: Pipeline) -> str:
     async with answers.runtime.db.read(fresh=True) as tx:
         revision = await store.find_revision(tx, collection_id)
     wish = [revision, " ".join(question.lower().split()), filters, way, answers.settings.answerer]
@@ -264,18 +259,36 @@ async def _answer(
     heard: "asyncio.Queue[Event | None]",
 ) -> None:
     try:
-        async for event in answer(answers, account_id, collection_id, draft, history, filters):
+        chosen = await experiments.choose(answers.runtime, collection_id, account_id, int(draft.conversation_id))
+        async for event in answer(answers, account_id, collection_id, draft, history, filters, chosen):
             if isinstance(event, Done):
                 async with answers.runtime.db.transaction() as tx:
                     await store.save_answer(tx, account_id, int(draft.id), msgspec.json.encode(event.answer))
+                    outcome = _outcome(account_id, event.answer)
+                    await figures.note_outcome(tx, answers.numbers, collection_id, outcome, event.answer.took)
             heard.put_nowait(event)
     except TenfoldError as error:
+        figures.note_error(error.code)
         heard.put_nowait(Failed(detail=error.detail))
     except Exception:
         log.exception("answer_failed", question_id=draft.id)
         heard.put_nowait(Failed(detail="Something went wrong on our side. Ask again."))
     finally:
         heard.put_nowait(None)
+
+
+def _outcome(account_id: int, answer: Answer) -> Outcome:
+    return Outcome(
+        id=int(answer.id),
+        account_id=account_id,
+        conversation_id=int(answer.conversation_id),
+        variant=answer.variant,
+        state="answered" if answer.known else "unknown",
+        cached=answer.cached,
+        took=answer.took.get("query", 0.0),
+        faithfulness=answer.faithfulness,
+        shown=len(answer.passages),
+    )
 
 
 def _shown(stored: store.StoredQuestion) -> Answer:
@@ -328,5 +341,31 @@ async def judge(answers: Answers, id: int, good: bool, note: str, principal: Pri
     """What somebody says of an answer of theirs. Raises AnswerNotFound."""
     account_id = principal.require(library.SCOPE)
     async with answers.runtime.db.transaction() as tx:
-        if not await store.save_feedback(tx, account_id, id, good, note):
+        collection_id = await store.save_feedback(tx, account_id, id, good, note)
+        if collection_id is None:
             raise AnswerNotFound
+        await figures.note_feedback(tx, answers.numbers, collection_id, id, good=good)
+
+
+async def note_click(answers: Answers, id: int, passage: int, principal: Principal) -> None:
+    """Somebody has opened a passage of an answer of theirs. Raises AnswerNotFound."""
+    async with _of(answers, id, principal) as (tx, collection_id):
+        if not await figures.note_click(tx, collection_id, id, passage):
+            raise AnswerNotFound
+
+
+async def note_accepted(answers: Answers, id: int, principal: Principal) -> None:
+    """An answer of somebody's was taken over, as by copying it. Raises AnswerNotFound."""
+    async with _of(answers, id, principal) as (tx, collection_id):
+        await figures.note_accepted(tx, answers.numbers, collection_id, id)
+
+
+@asynccontextmanager
+async def _of(answers: Answers, id: int, principal: Principal) -> AsyncIterator[tuple[Tx, int]]:
+    """A transaction, and the collection that one's own answer is about. Raises AnswerNotFound."""
+    account_id = principal.require(library.SCOPE)
+    async with answers.runtime.db.transaction() as tx:
+        found = await store.find_question(tx, account_id, id)
+        if found is None:
+            raise AnswerNotFound
+        yield tx, found.collection_id

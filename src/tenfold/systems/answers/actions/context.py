@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from tenfold.platform.runtime import Runtime
 from tenfold.systems.answers.actions.retrieval import Retrieval
-from tenfold.systems.answers.hot import Segments
+from tenfold.systems.answers.hot import Numbers, Segments
 from tenfold.systems.answers.settings import AnswersSettings
 
 
@@ -17,3 +17,4 @@ class Answers:
     retrieval: Retrieval
     #: Answers that are being written here.
     behind: "set[asyncio.Task[None]]" = field(default_factory=set)
+    numbers: Numbers = field(default_factory=Numbers)

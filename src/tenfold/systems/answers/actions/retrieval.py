@@ -122,6 +122,34 @@ class Retrieval:
         name = self._reranker.name if self._reranker and scores else ""
         return Retrieved(passages=few, second_look=second, reranker=name, weights=look.words.weights, took=took)
 
+    async def by_one(
+        self, collection_id: int, question: str, mode: str, filters: Filters, *, limit: int = 5
+    ) -> Retrieved:
+        """Passages in the order of one of the searches alone, "dense" or "bm25". Raises Unavailable."""
+        began = perf_counter()
+        weights: dict[str, float] = {}
+        if mode == "dense":
+            [vector] = await self._runtime.inference.embed([question])
+            hits = await self.dense(collection_id, vector, filters, limit)
+        else:
+            found = await self.words(collection_id, question, filters, limit)
+            hits, weights = found.hits[:limit], found.weights
+        took = {mode: 1000 * (perf_counter() - began)}
+        stored = await self._read(collection_id, [hit.id for hit in hits])
+        passages = [
+            Passage(
+                chunk=stored[hit.id],
+                score=hit.score,
+                dense=hit.score if mode == "dense" else None,
+                bm25=None if mode == "dense" else hit.score,
+                fused=None,
+                reranked=None,
+            )
+            for hit in hits
+            if hit.id in stored
+        ]
+        return Retrieved(passages=passages, weights=weights, took=took)
+
     async def _look(self, collection_id: int, question: str, filters: Filters) -> _Look:
         """Both searches at once, each on a connection of its own."""
         async with asyncio.TaskGroup() as group:

@@ -1,1 +1,1 @@
-"""Doors of answers."""
+"""HTTP doors of answers."""

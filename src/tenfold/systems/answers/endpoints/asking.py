@@ -18,7 +18,17 @@ from tenfold.systems.answers.actions import asking
 from tenfold.systems.answers.actions.context import Answers
 from tenfold.systems.answers.endpoints.library import collection_number
 from tenfold.systems.answers.errors import AnswerNotFound, ConversationNotFound
-from tenfold.systems.answers.types.asking import Answer, Ask, Conversations, Dialogue, Done, Event, Failed, Feedback
+from tenfold.systems.answers.types.asking import (
+    Answer,
+    Ask,
+    Click,
+    Conversations,
+    Dialogue,
+    Done,
+    Event,
+    Failed,
+    Feedback,
+)
 
 
 def _conversation_number(text: str) -> int:
@@ -101,6 +111,24 @@ class AskingEndpoints(Controller):
         principal: NamedDependency[Principal],
     ) -> None:
         await asking.judge(answers, answer_number(answer_id), data.good, data.note, principal)
+
+    @post("/answers/{answer_id:str}/clicks", status_code=204)
+    async def note_click(
+        self,
+        answer_id: FromPath[str],
+        data: JSONBody[Click],
+        answers: NamedDependency[Answers],
+        principal: NamedDependency[Principal],
+    ) -> None:
+        """A passage of an answer was opened: what was found is judged by it."""
+        await asking.note_click(answers, answer_number(answer_id), data.passage, principal)
+
+    @post("/answers/{answer_id:str}/accepted", status_code=204)
+    async def note_accepted(
+        self, answer_id: FromPath[str], answers: NamedDependency[Answers], principal: NamedDependency[Principal]
+    ) -> None:
+        """An answer was taken over, as by copying it."""
+        await asking.note_accepted(answers, answer_number(answer_id), principal)
 
 
 async def _told(first: Event, events: AsyncIterator[Event]) -> AsyncIterator[bytes]:

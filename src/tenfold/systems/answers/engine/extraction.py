@@ -71,9 +71,10 @@ def _read(kind: str, text: str, blocks: Blocks) -> str:
 
             return read_html(text, blocks)
         case "markdown":
-            from tenfold.systems.answers.engine.prose import read_markdown
+            from tenfold.systems.answers.engine.prose import read_markdown, read_text
 
-            return read_markdown(text, blocks)
+            title = read_markdown(text, blocks)
+            return title if len(blocks) else read_text(text, blocks)  # nested beyond reading
         case "csv":
             return read_csv(text, blocks)
         case _:
@@ -86,12 +87,12 @@ def decoded(data: bytes, *, declared: bool = False) -> str:
     """The text of bytes: as they declare it if that fits, else UTF-8 if that fits, else guessed."""
     found = _DECLARED.search(data[:4096]) if declared else None
     marked = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else None
+    if marked is None and len(_BINARY.findall(data[:GUESSED])) > len(data[:GUESSED]) // 200:
+        raise UnreadableDocument(reason="it isn't text")
     for encoding in (marked, found[1].decode() if found else None, "utf-8-sig"):
         if encoding is not None:
             with suppress(UnicodeDecodeError, LookupError):
                 return data.decode(encoding)
-    if len(_BINARY.findall(data[:GUESSED])) > len(data[:GUESSED]) // 200:
-        raise UnreadableDocument(reason="it isn't text")
     from charset_normalizer import from_bytes
 
     guess = from_bytes(data[:GUESSED]).best()

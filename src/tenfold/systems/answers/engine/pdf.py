@@ -27,7 +27,9 @@ FIXED: Final = 0.6
 _NUMBERS: Final = re.compile(r"\d+|\b[ivxlc]+\b")
 _ITEM: Final = re.compile(r"(?:[-\u2022\u25cf\u25e6\u2023\u25aa*]|\d{1,3}[.)]|\([a-z]\)) ?\S")
 _ENDS: Final = re.compile(r"[.!?:;][\"')\]\u201d]*$")
-#: A word that was divided at the end of a line; PDFium says so by a character of its own.
+#: Up to a line's end, or to where PDFium says that a word was divided there.
+_LINE: Final = re.compile(r"[^\s\ufffe][^\r\n\ufffe]*\ufffe?")
+#: A word that was divided at the end of a line.
 _DIVIDED: Final = re.compile(r"(?<=[^\W\d_])[-\u00ad\u2010\ufffe\x02]$")
 
 
@@ -66,16 +68,16 @@ def read_pdf(data: bytes, blocks: Blocks, most_pages: int) -> tuple[str, int]:
 
 def _lines(page: Any, number: int) -> Iterator[Line]:
     text_page = page.get_textpage()
-    at = 0
-    for text in text_page.get_text_range(errors="replace").split("\r\n"):
-        first = at + len(text) - len(text.lstrip())
-        at += len(text.encode("utf-16-le", "replace")) // 2 + 2
-        shown = text.strip()
-        if not shown or first >= text_page.count_chars():
+    whole, letters = text_page.get_text_range(errors="replace"), text_page.count_chars()
+    for found in _LINE.finditer(whole):
+        # PDFium counts in UTF-16.
+        first = found.start() if whole.isascii() else len(whole[: found.start()].encode("utf-16-le", "replace")) // 2
+        shown = found[0].strip()
+        if not shown or first >= letters:
             continue
         left, bottom, _, top = text_page.get_charbox(first, loose=True)
         # A first letter may be an ornament; what most of a line is set in is what its middle is set in.
-        middle = min(first + len(shown) // 2, text_page.count_chars() - 1)
+        middle = min(first + len(shown) // 2, letters - 1)
         flags = ctypes.c_int(0)
         raw.FPDFText_GetFontInfo(text_page, middle, None, 0, ctypes.byref(flags))
         size = raw.FPDFText_GetFontSize(text_page, middle)

@@ -2,6 +2,7 @@
 
 import re
 from itertools import pairwise
+from textwrap import dedent
 from typing import Final
 
 from markdown_it import MarkdownIt
@@ -100,7 +101,7 @@ def _plain(token: Token) -> str:
 def read_text(text: str, blocks: Blocks) -> str:
     """Add what a plain text says: paragraphs between empty lines, underlined headings, lists, what is indented."""
     levels: dict[str, int] = {}
-    for paragraph in re.split(r"\n[ \t]*(?:\n[ \t]*)+", "\n".join(line.rstrip() for line in text.splitlines())):
+    for paragraph in re.split(r"\n{2,}", "\n".join(line.rstrip() for line in text.splitlines())):
         lines = paragraph.strip("\n").split("\n")
         while len(lines) >= 2 and _is_heading(lines):
             over = _UNDERLINE.fullmatch(lines[0]) is not None
@@ -110,7 +111,7 @@ def read_text(text: str, blocks: Blocks) -> str:
         if not any(lines) or _DIRECTIVE.match(lines[0]) or all(_UNDERLINE.fullmatch(line) for line in lines):
             continue
         if all(line.startswith(("    ", "\t", "   ")) for line in lines):
-            blocks.add("code", "\n".join(lines))
+            blocks.add("code", dedent("\n".join(lines)))
         elif _ITEM.match(lines[0]):
             blocks.add("list", "\n".join(lines))
         else:

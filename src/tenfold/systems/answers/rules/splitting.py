@@ -82,7 +82,7 @@ def _cut(
     units = [unit for block in blocks for unit in _units(extract.text, block, count, size)]
     first = 0
     while first < len(units):
-        last, tokens = first, count(units[first].header) if units[first].header else 0
+        last, tokens = first, _heads(units[first], count)
         while last < len(units) and (last == first or tokens + units[last].tokens <= size):
             tokens += units[last].tokens
             last += 1
@@ -90,11 +90,18 @@ def _cut(
         if last == len(units):
             return
         # What the next one repeats: whole units from the end, and never so many that it would get nowhere.
-        shared, again = 0, last
-        while again - 1 > first and shared + units[again - 1].tokens <= overlap:
+        again, shared = last, 0
+        while again - 1 > first:
+            before = units[again - 1]
+            shared += before.tokens
+            if shared > overlap or shared + _heads(before, count) + units[last].tokens > size:
+                break
             again -= 1
-            shared += units[again].tokens
         first = again
+
+
+def _heads(unit: _Unit, count: Count) -> int:
+    return count(unit.header) if unit.header else 0
 
 
 def _piece(extract: Extract, headings: list[str], units: Sequence[_Unit], tokens: int) -> Piece:

@@ -91,9 +91,12 @@ async def list_questions(tx: Tx, account_id: int, conversation_id: int, limit: i
     return await tx.rows(StoredQuestion, sql, account_id, conversation_id, limit)
 
 
-async def save_feedback(tx: Tx, account_id: int, id: int, good: bool, note: str) -> bool:
-    sql = "UPDATE answers.question SET good = $3, note = $4 WHERE account_id = $1 AND id = $2"
-    return await tx.execute(sql, account_id, id, good, note) == 1
+async def save_feedback(tx: Tx, account_id: int, id: int, good: bool, note: str) -> int | None:
+    """The collection that the answer is about; None when there is no such answer."""
+    sql = """UPDATE answers.question SET good = $3, note = $4 WHERE account_id = $1 AND id = $2
+             RETURNING collection_id"""
+    found: int | None = await tx.value(sql, account_id, id, good, note)
+    return found
 
 
 async def find_revision(tx: Tx, collection_id: int) -> str:

@@ -80,8 +80,8 @@ class Passage(msgspec.Struct, frozen=True, kw_only=True):
     #: Cosine and BM25 where that search has found it.
     dense: float | None
     bm25: float | None
-    #: 0 to 1.
-    fused: float
+    #: 0 to 1, where both searches were asked.
+    fused: float | None
     #: 0 to 1, unless nothing was reranked.
     reranked: float | None
     #: The look that has found it: the first, or one with words of what the first has found.
