@@ -163,7 +163,7 @@ async def spread_out(engines: Engines) -> AsyncIterator[Database]:
             await files.insert_file(tx, number, FILE)
             await answers_library.insert_collection(tx, number, ACCOUNT, "Notes", "")
             await answers_library.insert_upload(tx, upload(number))
-        for number in (*range(1, 40), COLLECTION):
+        for number in (*range(101, 140), COLLECTION):
             await answers_chunks.insert_collection(tx, number, ACCOUNT, f"collection {number}")
         await asking.insert_conversation(tx, ACCOUNT, CONVERSATION, COLLECTION, "Why?")
     yield db

@@ -34,7 +34,7 @@ async def test_an_assistant_finds_and_reads(stack: Stack, notes: str, mode: str)
         httpx2.AsyncClient(headers={"authorization": f"Bearer {token}"}) as http,
         Client(streamable_http_client(f"{address}/answers/mcp", http_client=http), mode=mode) as client,
     ):
-        assert {tool.name for tool in (await client.list_tools()).tools} >= {"search", "list", "fetch"}
+        assert {tool.name for tool in (await client.list_tools()).tools} >= {"search", "ask", "list", "fetch"}
         found = (
             await client.call_tool("search", {"query": "What do owls hunt?", "collection": "Notes"})
         ).structured_content

@@ -7,6 +7,7 @@ from tenfold.platform.jobs import Work, job
 from tenfold.systems.answers.actions.context import Answers
 from tenfold.systems.answers.actions.indexing import take_out
 from tenfold.systems.answers.errors import CollectionNotFound, DocumentNotFound, TooManyCollections, VersionNotFound
+from tenfold.systems.answers.store import asking as asking_store
 from tenfold.systems.answers.store import chunks as chunks_store
 from tenfold.systems.answers.store import library as store
 from tenfold.systems.answers.types.library import (
@@ -88,6 +89,7 @@ async def delete(answers: Answers, id: int, principal: Principal) -> None:
     async with answers.runtime.db.transaction() as tx:
         if not await store.hide_collection(tx, account_id, id):
             raise CollectionNotFound
+        await asking_store.delete_conversations(tx, account_id, id)  # they quote what is in it
         await answers.runtime.jobs.submit(tx, remove_collection, Removal(id), account_id=None)
 
 

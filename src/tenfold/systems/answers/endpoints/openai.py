@@ -98,7 +98,7 @@ class OpenAIEndpoints(Controller):
             return event_stream(_chunks(data.model, number, events))
         async for event in events:
             if isinstance(event, Done):
-                message = {"role": "assistant", "content": cited(event.answer), "refusal": None}
+                message = {"role": "assistant", "content": event.answer.cited, "refusal": None}
                 choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
                 return _head("chat.completion", data.model, number) | {
                     "choices": [choice],
@@ -106,20 +106,6 @@ class OpenAIEndpoints(Controller):
                     "tenfold": msgspec.to_builtins(event.answer),
                 }
         raise Unavailable(part="The answer")
-
-
-def cited(answer: Answer) -> str:
-    """An answer with the numbers of its passages behind each sentence, and what they are below it."""
-    text, at = "", 0
-    for each in answer.sentences:
-        marks = "".join(f" [{number}]" for number in each.citations)
-        text += answer.text[at : each.ends] + marks
-        at = each.ends
-    text += answer.text[at:]
-    used = sorted({number for each in answer.sentences for number in each.citations})
-    names = [(number, answer.passages[number - 1]) for number in used]
-    told = [f"[{number}] {each.title}{f', page {each.page}' if each.page else ''}" for number, each in names]
-    return text + ("\n\n" + "\n".join(told) if told else "")
 
 
 async def _collection(answers: Answers, model: str, principal: Principal) -> tuple[int, int]:
@@ -148,7 +134,7 @@ async def _chunks(model: str, number: int, events: AsyncIterator[Event]) -> Asyn
             case Passages():
                 yield chunk({"role": "assistant", "content": ""}, tenfold=msgspec.to_builtins(event))
             case Done():
-                yield chunk({"content": cited(event.answer)}, tenfold=msgspec.to_builtins(event.answer))
+                yield chunk({"content": event.answer.cited}, tenfold=msgspec.to_builtins(event.answer))
                 yield chunk({}, "stop")
             case Piece():
                 yield b": writing\n\n"

@@ -58,6 +58,19 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     done: bool = True
     created_at: datetime
 
+    @property
+    def cited(self) -> str:
+        """The text with the numbers of its passages behind each sentence, and what these are below it."""
+        text, at = "", 0
+        for each in self.sentences:
+            text += self.text[at : each.ends] + "".join(f" [{number}]" for number in each.citations)
+            at = each.ends
+        text += self.text[at:]
+        used = sorted({number for each in self.sentences for number in each.citations})
+        named = [(number, self.passages[number - 1]) for number in used]
+        told = [f"[{number}] {each.title}{f', page {each.page}' if each.page else ''}" for number, each in named]
+        return text + ("\n\n" + "\n".join(told) if told else "")
+
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     id: str
