@@ -37,7 +37,7 @@ from tenfold.systems.answers.types.asking import (
 )
 from tenfold.systems.answers.types.evaluation import Pipeline
 from tenfold.systems.answers.types.experiments import Outcome
-from tenfold.systems.answers.types.index import Filters, Passage
+from tenfold.systems.answers.types.index import Filters
 from tenfold.systems.answers.types.library import Narrow
 
 log = structlog.get_logger(__name__)
@@ -105,7 +105,7 @@ async def answer(
         said = perf_counter()
         text, model = "", way.answerer or answers.settings.answerer
         if model == "model":
-            pieces = _say(answers, account_id, wanted, retrieved.passages)
+            pieces = _say(answers, account_id, wanted, retrieved)
             with suppress(Unavailable, TenfoldError):
                 async for piece in pieces:
                     if not text:
@@ -155,10 +155,11 @@ def _checked(draft: Answer, wanted: str, text: str, retrieved: Retrieved) -> Ans
     return replace(draft, text=shown, known=True, sentences=sentences, faithfulness=round(faithful, 4), model=TIER)
 
 
-async def _say(answers: Answers, account_id: int, question: str, passages: Sequence[Passage]) -> AsyncIterator[str]:
+async def _say(answers: Answers, account_id: int, question: str, retrieved: Retrieved) -> AsyncIterator[str]:
     """What the model says. Raises what Inference raises, and TimeoutError as Unavailable."""
     mark = secrets.token_hex(6)
-    messages, _ = prompting.prompt(question, [each.chunk for each in passages], mark, lambda text: len(text) // 3)
+    chunks = [each.chunk for each in retrieved.passages]
+    messages, _ = prompting.prompt(question, retrieved.weights, chunks, mark, lambda text: len(text) // 3)
     body = {"messages": messages, "max_tokens": answers.settings.answer_tokens, "temperature": 0.0}
     async with answers.runtime.inference.stream(TIER, body, caller=f"account/{account_id}") as steps:
         try:

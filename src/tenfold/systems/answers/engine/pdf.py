@@ -26,6 +26,8 @@ FIXED: Final = 0.6
 
 _NUMBERS: Final = re.compile(r"\d+|\b[ivxlc]+\b")
 _ITEM: Final = re.compile(r"(?:[-\u2022\u25cf\u25e6\u2023\u25aa*]|\d{1,3}[.)]|\([a-z]\)) ?\S")
+#: Dots that lead to the number of a page, in a table of contents.
+_LEADER: Final = re.compile(r"(?:\. ?){5}")
 _ENDS: Final = re.compile(r"[.!?:;][\"')\]\u201d]*$")
 #: Up to a line's end, or to where PDFium says that a word was divided there.
 _LINE: Final = re.compile(r"[^\s\ufffe][^\r\n\ufffe]*\ufffe?")
@@ -148,6 +150,8 @@ class _Writer:
 
     def _level(self, line: Line) -> int:
         """Of a heading; 0 is none."""
+        if _LEADER.search(line.text):
+            return 0
         named = self._outline.get((line.page, _key(line.text)))
         if named is not None:
             return min(named, 6)

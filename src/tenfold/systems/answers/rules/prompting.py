@@ -1,14 +1,18 @@
 """What a model is told: passages as numbered quotations between marks that no document can know, and the question."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Final
 
+from tenfold.systems.answers.rules import bm25
 from tenfold.systems.answers.types.index import Stored
 
 #: What a model says, and we do, when the passages don't answer.
 UNKNOWN: Final = "I don't know."
-#: Tokens of the passages that a model is shown together, and of the shortest beginning of one that is worth showing.
-SHOWN, LEAST = 1800, 60
+#: Tokens of the passages that a model is shown together, and of one: what a processor reads in some seconds.
+SHOWN, EACH = 600, 200
+_END: Final = re.compile(r"(?<=[.!?])\s+|\n+")
 
 _SYSTEM: Final = (
     "You answer questions from passages of the reader's documents. They stand between marks with the code {mark}. "
@@ -25,12 +29,20 @@ _REWRITE: Final = (
 
 
 def prompt(
-    question: str, passages: Sequence[Stored], mark: str, count: Callable[[str], int], room: int = SHOWN
+    question: str,
+    weights: Mapping[str, float],
+    passages: Sequence[Stored],
+    mark: str,
+    count: Callable[[str], int],
+    room: int = SHOWN,
 ) -> tuple[list[dict[str, str]], int]:
-    """Messages for a model, and how many of the passages are in them: the best, as many as fit. `mark` is random."""
+    """Messages for a model, and how many of the passages are in them: the best, as many as fit. `mark` is random.
+
+    Of a long passage the sentences are shown that say most of the question; `weights` is what its terms are worth.
+    """
     parts: list[str] = []
     for number, each in enumerate(passages, 1):
-        text = _fitting(each.text, room, count)
+        text = window(each.text, question, weights, count, min(EACH, room))
         if not text and parts:
             break
         room -= count(text)
@@ -52,14 +64,26 @@ def rewriting(question: str, history: Sequence[tuple[str, str]]) -> list[dict[st
     ]
 
 
-def _fitting(text: str, room: int, count: Callable[[str], int]) -> str:
-    """A text, or as much of its beginning as fits: nothing, if that is too little."""
-    tokens = count(text)
-    if tokens <= room:
+def window(text: str, question: str, weights: Mapping[str, float], count: Callable[[str], int], room: int) -> str:
+    """The neighbouring sentences of a text that say most of a question, within so many tokens; nothing if none fits."""
+    if count(text) <= room:
         return text
-    if room < LEAST:
-        return ""
-    return text[: len(text) * room // tokens].rsplit(" ", 1)[0]
+    asked = set(bm25.terms(question))
+    spans = list(pairwise([0, *(found.end() for found in _END.finditer(text)), len(text)]))
+    sizes = [count(text[begin:end]) for begin, end in spans]
+    said = [asked & set(bm25.terms(text[begin:end])) for begin, end in spans]
+    best, shown = -1.0, ""
+    for first in range(len(spans)):
+        tokens, found = 0, set[str]()
+        for last in range(first, len(spans)):
+            tokens += sizes[last]
+            if tokens > room:
+                break
+            found |= said[last]
+            worth = sum(weights.get(term, 0.0) for term in found)
+            if worth > best:
+                best, shown = worth, text[spans[first][0] : spans[last][1]].strip()
+    return shown
 
 
 def _without(text: str, mark: str) -> str:
