@@ -2,10 +2,13 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from tenfold.platform import telemetry
 from tenfold.platform.blobs.endpoints import BlobEndpoints
@@ -14,6 +17,8 @@ from tenfold.platform.db import open_database
 from tenfold.platform.errors import NotFound
 from tenfold.platform.home import HomeEndpoints, House
 from tenfold.platform.http import Dispatcher, Mounted, Served, application
+from tenfold.platform.identity import Principal
+from tenfold.platform.identity.actions import find_named_account
 from tenfold.platform.identity.endpoints import CONTROLLERS as IDENTITY
 from tenfold.platform.identity.jobs import SCHEDULES as IDENTITY_SCHEDULES
 from tenfold.platform.jobs import run_jobs, run_schedules
@@ -29,15 +34,27 @@ from tenfold.platform.settings import BadSettings, Settings
 from tenfold.platform.settings import load as load_from
 from tenfold.platform.supervisor import running
 from tenfold.platform.system import Reviews, System
+from tenfold.systems.answers.actions import folders
+from tenfold.systems.answers.actions.context import Answers
+from tenfold.systems.answers.endpoints.mcp import serve_pipe
+from tenfold.systems.answers.system import system as answers
 from tenfold.systems.chat.system import system as chat
 from tenfold.systems.feed.system import system as feed
 from tenfold.systems.links.system import system as links
 
-SYSTEMS: tuple[System[Any], ...] = (links, feed, chat)
+SYSTEMS: tuple[System[Any], ...] = (links, feed, chat, answers)
 
 
 class NothingTaken(NotFound):
     """The system {system} takes no bulk data; these do: {known}."""
+
+
+class NoAccount(NotFound):
+    """There is no account {name}. `tenfold account create --name {name}` makes it."""
+
+
+class NothingJudged(NotFound):
+    """The system {system} can't be evaluated; these can: {known}."""
 
 
 class NothingHeld(NotFound):
@@ -203,6 +220,47 @@ async def take_in(settings: Settings, name: str, lines: Iterable[bytes]) -> str:
             known = [each.name for each, _ in process.systems.values() if each.take_in is not None]
             raise NothingTaken(system=name, known=", ".join(known))
         return await system.take_in(state, lines)
+
+
+@asynccontextmanager
+async def _answers_for(settings: Settings, name: str) -> AsyncIterator[tuple[Answers, Principal]]:
+    """The system of answers alone, and an account by name. Raises NoAccount."""
+    async with open_process(replace(settings, only=(answers.name,))) as process:
+        account = await find_named_account(process.runtime.identity, name)
+        if account is None:
+            raise NoAccount(name=name)
+        _, state = process.systems[answers.name]
+        me = Principal(account_id=account.id, name=account.name, tier=account.tier, scopes=frozenset("*"))
+        yield state, me
+
+
+async def add_folder(settings: Settings, account: str, folder: Path, collection: str) -> AsyncIterator[str]:
+    """Make documents of the files in a folder; a line for what is to be said of it. Raises NoAccount, NoSuchFolder."""
+    async with _answers_for(settings, account) as (state, me):
+        async for line in folders.add(state, me, folder, collection):
+            yield line
+
+
+async def speak_mcp(settings: Settings, account: str) -> None:
+    """Let an assistant on standard input and output look into an account's documents. Raises NoAccount."""
+    async with _answers_for(settings, account) as (state, me):
+        await serve_pipe(state, me)
+
+
+def evaluation_of(name: str) -> Callable[..., Awaitable[tuple[Any, Sequence[str]]]]:
+    """How a system measures how good it is. Raises NothingJudged."""
+    known = {system.name: system.evaluate for system in SYSTEMS if system.evaluate is not None}
+    if name not in known:
+        raise NothingJudged(system=name, known=", ".join(known))
+    return known[name]
+
+
+async def evaluate(
+    settings: Settings, name: str, told: Callable[[str], None], **given: Any
+) -> tuple[Any, Sequence[str]]:
+    """Measure how good a system is. Raises NothingJudged, and what the system does."""
+    async with open_process(replace(settings, only=(name,))) as process:
+        return await evaluation_of(name)(process.systems[name][1], told, **given)
 
 
 async def demo(settings: Settings, only: Sequence[str] = ()) -> AsyncIterator[str]:

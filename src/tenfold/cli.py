@@ -5,9 +5,12 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tenfold.commands import add_documents, speak_mcp
+from tenfold.commands import say as _say
+from tenfold.commands import settings_of as _settings
 
 if TYPE_CHECKING:
     from tenfold.platform.bus import Bus
@@ -75,9 +78,27 @@ def _parser() -> argparse.ArgumentParser:
     take_in.add_argument("system", metavar="SYSTEM")
     take_in.add_argument("file", type=Path)
 
+    answers = command("answers", lambda _: answers.print_help(), "documents for questions")
+    kinds = answers.add_subparsers(metavar="add", required=True)
+    add = placed(kinds.add_parser("add", help="make documents of a folder's files"))
+    add.set_defaults(run=add_documents)
+    add.add_argument("folder", type=Path, metavar="DIR")
+    add.add_argument("--collection", required=True, metavar="NAME", help="made when there is none")
+    add.add_argument("--account", required=True, metavar="NAME", help="whose it is")
+    mcp = placed(
+        command("mcp", speak_mcp, "let an assistant on standard input and output search an account's documents")
+    )
+    mcp.add_argument("--account", required=True, metavar="NAME")
+
     bench = command("bench", _bench, "measure a system's claims (in a checkout)")
     bench.add_argument("system")
     bench.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="arguments of the benchmark")
+    evaluate = placed(command("eval", _evaluate, "measure how good a system is, on labelled data"))
+    evaluate.add_argument("system", metavar="SYSTEM")
+    evaluate.add_argument("--json", action="store_true", help="for machines, instead of tables")
+    evaluate.add_argument(
+        "rest", nargs=argparse.REMAINDER, metavar="--INPUT VALUE", help="what the system wants to know"
+    )
     capacity = command("capacity", _capacity, "estimate the machines that a system needs")
     capacity.add_argument("system")
     capacity.add_argument("rest", nargs=argparse.REMAINDER, metavar="--INPUT VALUE", help="inputs, instead of defaults")
@@ -130,23 +151,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name for name in text.split(",") if name)
-
-
-def _settings(options: argparse.Namespace) -> "Settings":
-    """What was given by argument, over variables, over the file, over what runs on the same data."""
-    from tenfold.app import chosen, load_settings
-    from tenfold.platform.supervisor import running
-
-    names = getattr(options, "only", None) or getattr(options, "systems", None)
-    given = {name: getattr(options, name, None) for name in ("data", "port", "workers")}
-    settings = load_settings(only=tuple(names) if names else None, **given)
-    chosen(settings)  # says so when there is no such system
-    return running(settings)
-
-
-def _say(text: str) -> None:
-    with suppress(BrokenPipeError):  # whoever reads may have left; what runs goes on
-        print(text, flush=True)
 
 
 def _up(options: argparse.Namespace) -> None:
@@ -273,46 +277,18 @@ def _bench(options: argparse.Namespace) -> None:
 
 
 def _capacity(options: argparse.Namespace) -> None:
-    import inspect
+    from tenfold.measuring import capacity
 
-    from tenfold.app import SYSTEMS
-    from tenfold.platform.errors import NotFound
-
-    class NoEstimate(NotFound):
-        """There is no estimate of {system}; there are {known}."""
-
-    known = {system.name: system.capacity for system in SYSTEMS if system.capacity}
-    estimate = known.get(options.system)
-    if estimate is None:
-        raise NoEstimate(system=options.system, known=", ".join(known))
-    inputs = argparse.ArgumentParser(prog=f"tenfold capacity {options.system}")
-    parameters = inspect.signature(estimate).parameters
-    for name, parameter in parameters.items():
-        if name == "measured":
-            continue
-        kind = type(parameter.default)
-        inputs.add_argument(f"--{name.replace('_', '-')}", type=kind, default=parameter.default, metavar=kind.__name__)
-    given = vars(inputs.parse_args(options.rest))
-    if "measured" in parameters:
-        given["measured"] = _measured(options.system)
-    for row in estimate(**given):
-        _say(f"  {row.name:<44} {_figure(row.value):>14} {row.unit:<12} {row.formula}".rstrip())
-    if not given.get("measured"):
-        _say(f"  `tenfold bench {options.system}` measures this machine; the machines that follow are then shown here.")
+    for line in capacity(options.system, options.rest):
+        _say(line)
 
 
-def _measured(system: str) -> dict[str, float]:
-    """The figures of the last benchmark; empty where there was none."""
-    import json
+def _evaluate(options: argparse.Namespace) -> None:
+    from tenfold.measuring import evaluation, tell
 
-    import tenfold
-
-    file = Path(tenfold.__file__).parents[2] / "bench" / "results" / f"{system}.json"
-    return dict(json.loads(file.read_text()).get("figures", {})) if file.is_file() else {}
-
-
-def _figure(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:,.3g}"
+    wish = evaluation(options)
+    options.data = wish.data or options.data
+    _say(asyncio.run(wish.run(_settings(options), tell)))
 
 
 def _account_create(options: argparse.Namespace) -> None:
@@ -330,11 +306,9 @@ def _account_create(options: argparse.Namespace) -> None:
 
 
 def _account_key(options: argparse.Namespace) -> None:
+    from tenfold.app import NoAccount
     from tenfold.platform.errors import NotFound
     from tenfold.platform.identity.actions import create_key
-
-    class NoAccount(NotFound):
-        """There is no account {name}. `tenfold account create --name {name}` makes it."""
 
     async def create(runtime: "Runtime") -> str:
         try:

@@ -22,6 +22,11 @@ from tenfold.platform.jobs import store as jobs
 from tenfold.platform.migrate import Migration, distributions, migrations_of
 from tenfold.platform.settings import Secret
 from tenfold.platform.testing import Engines, fresh_database
+from tenfold.systems.answers.store import asking, chunks, experiments
+from tenfold.systems.answers.store import chunks as answers_chunks
+from tenfold.systems.answers.store import library as answers_library
+from tenfold.systems.answers.types.experiments import Experiment, Outcome
+from tenfold.systems.answers.types.library import StoredUpload
 from tenfold.systems.chat.store import files, memory, threads, usage
 from tenfold.systems.chat.store.memory import Summary
 from tenfold.systems.chat.types import Message, Spent, StoredFile
@@ -156,9 +161,21 @@ async def spread_out(engines: Engines) -> AsyncIterator[Database]:
             await threads.insert_message(tx, number, message(10, None))
             await threads.insert_message(tx, number, message(11, "10"))
             await files.insert_file(tx, number, FILE)
+            await answers_library.insert_collection(tx, number, ACCOUNT, "Notes", "")
+            await answers_library.insert_upload(tx, upload(number))
+        for number in (*range(101, 140), COLLECTION):
+            await answers_chunks.insert_collection(tx, number, ACCOUNT, f"collection {number}")
+        await asking.insert_conversation(tx, ACCOUNT, CONVERSATION, COLLECTION, "Why?")
     yield db
     await db.close()
     await engines.drop(url)
+
+
+def upload(collection_id: int, number: int = 5) -> StoredUpload:
+    return StoredUpload(
+        collection_id=collection_id, id=number, account_id=ACCOUNT, name=f"{number}.md", source="", media_type="",
+        tags=[], size=1, digest=b"digest", key="a.md",
+    )  # fmt: skip
 
 
 def link(code: str) -> StoredLink:
@@ -177,6 +194,12 @@ THREAD = 7
 FILE = StoredFile(id="5", name="a.txt", type="text/plain", size=1, key="a", text="a", tokens=1, how="text")
 ASKED = threads.Asked(10, 11)
 VECTOR = [0.5] * 384
+COLLECTION, CONVERSATION = 1 << 41, 1 << 40
+OUTCOME = Outcome(id=1, account_id=ACCOUNT, conversation_id=1, state="answered", took=1.0, shown=5)
+EXPERIMENT = Experiment(
+    id="3", collection_id=str(COLLECTION), name="a", unit="account", metric="clicks", variants=(), needed=9,
+    begun_at=NOW,
+)  # fmt: skip
 SPENT = [Spent(ACCOUNT, NOW.date(), model, 1, 2, 3, 4) for model in ("fast", "smart")]
 TODAY = NOW.date()
 VISITS = [("docs", TODAY, visitor) for visitor in range(50)]
@@ -249,6 +272,58 @@ HOT |= {
     "list_shown": ({"file", "message"}, lambda tx: files.list_shown(tx, ACCOUNT, THREAD)),
     "add_usage": ({"usage"}, lambda tx: usage.add_usage(tx, SPENT)),
     "count_tokens": ({"usage"}, lambda tx: usage.count_tokens(tx, ACCOUNT, NOW.date())),
+}
+
+
+READ = answers_library.Read(title="Owls", kind="text", pages=0, text="Owls", blocks=b"[]")
+PREPARED = [answers_library.Prepared(b"digest", b"")]
+#: What it takes that a document comes in, and that somebody looks at it.
+HOT |= {
+    "owns_collection": ({"collection"}, lambda tx: answers_library.owns_collection(tx, ACCOUNT, 7)),
+    "find_collection": ({"collection", "upload"}, lambda tx: answers_library.find_collection(tx, ACCOUNT, 7)),
+    "lock_collection": ({"collection"}, lambda tx: answers_library.lock_collection(tx, ACCOUNT, 7)),
+    "insert_upload": ({"collection", "upload"}, lambda tx: answers_library.insert_upload(tx, upload(7, 6))),
+    "find_upload": ({"upload"}, lambda tx: answers_library.find_upload(tx, 7, 5)),
+    "find_by_name": ({"upload"}, lambda tx: answers_library.find_by_name(tx, 7, "5.md")),
+    "find_by_digest": ({"upload"}, lambda tx: answers_library.find_by_digest(tx, 7, b"digest")),
+    "list_uploads": ({"upload"}, lambda tx: answers_library.list_uploads(tx, 7, None, None, 50)),
+    "set_state": ({"upload"}, lambda tx: answers_library.set_state(tx, 7, 5, 1, "reading", "", 0.5)),
+    "insert_prepared": ({"prepared", "upload"}, lambda tx: answers_library.insert_prepared(tx, 7, 5, PREPARED)),
+    "put_reading": ({"reading", "upload"}, lambda tx: answers_library.put_reading(tx, 7, 5, READ)),
+    "set_ready": ({"upload"}, lambda tx: answers_library.set_ready(tx, 7, 5, 1, READ, 1, 1)),
+    "doom": ({"doomed"}, lambda tx: answers_library.doom(tx, 7, ["a.md"], 60)),
+    "spare": ({"doomed"}, lambda tx: answers_library.spare(tx, 7, ["a.md"])),
+    "list_chunks": ({"chunk", "document"}, lambda tx: chunks.list_chunks(tx, 7, [1])),
+}
+#: What a question takes of figures and experiments.
+HOT |= {
+    "find_running": ({"experiment"}, lambda tx: experiments.find_running(tx, COLLECTION)),
+    "insert_experiment": (
+        {"collection", "experiment"},
+        lambda tx: experiments.insert_experiment(tx, COLLECTION, 3, EXPERIMENT),
+    ),
+    "insert_outcome": ({"collection", "outcome"}, lambda tx: experiments.insert_outcome(tx, COLLECTION, OUTCOME)),
+    "add_click": ({"outcome"}, lambda tx: experiments.add_click(tx, COLLECTION, 1, 1)),
+    "update_feedback": ({"outcome"}, lambda tx: experiments.update_feedback(tx, COLLECTION, 1, good=True)),
+    "update_accepted": ({"outcome"}, lambda tx: experiments.update_accepted(tx, COLLECTION, 1)),
+    "list_tallies": ({"outcome"}, lambda tx: experiments.list_tallies(tx, COLLECTION, NOW - timedelta(days=9))),
+    "list_counted": (
+        {"outcome"},
+        lambda tx: experiments.list_counted(tx, COLLECTION, ["3:a"], "conversation"),
+    ),
+    "insert_question": (
+        {"conversation", "question"},
+        lambda tx: asking.insert_question(tx, ACCOUNT, 9, CONVERSATION, COLLECTION, "Why?"),
+    ),
+    "list_questions": ({"question"}, lambda tx: asking.list_questions(tx, ACCOUNT, CONVERSATION, 3)),
+    "save_answer": ({"question"}, lambda tx: asking.save_answer(tx, ACCOUNT, 9, b"{}")),
+    "save_feedback": ({"question"}, lambda tx: asking.save_feedback(tx, ACCOUNT, 9, True, "")),
+    "find_conversation": ({"conversation"}, lambda tx: asking.find_conversation(tx, ACCOUNT, CONVERSATION)),
+    "list_conversations": (
+        {"conversation"},
+        lambda tx: asking.list_conversations(tx, ACCOUNT, COLLECTION, None, 30),
+    ),
+    "find_revision": ({"segment", "dead"}, lambda tx: asking.find_revision(tx, COLLECTION)),
 }
 
 

@@ -107,6 +107,16 @@ class Database:
         await tx._committed()
 
     @asynccontextmanager
+    async def snapshot(self, *, fresh: bool = False) -> AsyncIterator[Tx]:
+        """Reads that all see the same moment: on the replica unless they must be fresh."""
+        with span("db.snapshot"):
+            async with (
+                _connection(self._primary if fresh else self._replica) as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
+                yield Tx(connection)
+
+    @asynccontextmanager
     async def read(self, *, fresh: bool = False) -> AsyncIterator[Tx]:
         """A connection in autocommit, for reads: on the replica unless they must be fresh."""
         with span("db.read"):

@@ -265,10 +265,17 @@ def resume_after(last_event_id: str | None) -> int | None:
     return int(last_event_id)
 
 
+class _Events(Stream):
+    """A stream that says what it is, also where its handler answers JSON to others."""
+
+    def to_asgi_response(self, *args: Any, **kwargs: Any) -> Any:
+        return super().to_asgi_response(*args, **{**kwargs, "media_type": self.media_type})
+
+
 def event_stream(messages: AsyncIterator[bytes]) -> Stream:
     """Server-sent events, which nothing between us and the reader may keep back."""
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return Stream(messages, media_type="text/event-stream", headers=headers)
+    return _Events(messages, media_type="text/event-stream", headers=headers)
 
 
 async def read_body(receive: Receive, most: int) -> bytes:

@@ -105,6 +105,10 @@ class System[S]:
     demo: Callable[[S], Awaitable[str]] | None = None
     #: Takes in bulk what `tenfold import` reads, a line each; says what it added. Can be repeated.
     take_in: Callable[[S, Iterable[bytes]], Awaitable[str]] | None = None
+    #: Measures on labelled data how good the system is: what it found, for machines and as lines for people. Beside
+    #: the state it is given somebody to tell how far it is. What can be set are its keyword arguments; one without a
+    #: default is a path.
+    evaluate: Callable[..., Awaitable[tuple[Any, Sequence[str]]]] | None = None
     reviews: Reviews | None = None
     figures: Callable[[S], Awaitable[Sequence[Figure]]] = _no_figures
     #: Estimation from named inputs (all with defaults).

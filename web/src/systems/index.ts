@@ -59,6 +59,16 @@ export const systems: readonly SystemEntry[] = [
       'app/t/:id': () => import('./chat/ThreadPage.svelte'),
     },
   },
+  {
+    name: 'answers',
+    title: 'Answers',
+    nav: [{ label: 'Collections', path: '' }],
+    pages: {
+      '': () => import('./answers/CollectionsPage.svelte'),
+      'app/:id': () => import('./answers/CollectionPage.svelte'),
+      'app/:id/:doc': () => import('./answers/ViewerPage.svelte'),
+    },
+  },
 ];
 
 export const home: PageLoader = () => import('../home/HomePage.svelte');

@@ -249,6 +249,13 @@ async def find_account(identity: Identity, principal: Principal) -> Account | No
         return await store.find_account(tx, principal.account_id)
 
 
+async def find_named_account(identity: Identity, name: str) -> Account | None:
+    """The account of this name, for whoever operates the machine."""
+    async with identity.db.read(fresh=True) as tx:
+        account_id = await store.find_account_id(tx, rules.folded(name))
+        return None if account_id is None else await store.find_account(tx, account_id)
+
+
 async def issue_token(identity: Identity, principal: Principal) -> str:
     """An access token, good for rules.TOKEN_LIFE seconds. Raises Unauthorized, CredentialNeeded."""
     if principal.account_id is None:

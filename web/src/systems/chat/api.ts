@@ -1,6 +1,6 @@
 /** The threads API of chat, as its pages use it. */
 import { http, type Query } from '../../platform/api';
-import { upload } from './upload';
+import { upload } from '../../platform/upload';
 
 export const MODELS = ['auto', 'fast', 'smart'] as const;
 export type Model = (typeof MODELS)[number];

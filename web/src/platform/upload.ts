@@ -1,5 +1,5 @@
 /** Sends a file as it is and tells how far it is: what fetch, and so platform/api.ts, can't. */
-import { ApiError, retryAfterOf, type Problem } from '../../platform/api';
+import { ApiError, retryAfterOf, type Problem } from './api';
 
 /** The error in an answer: the platform's problem, or a proxy's page. */
 export function refusalOf(status: number, text: string, retryAfter: number | null = null): ApiError {

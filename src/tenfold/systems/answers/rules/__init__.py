@@ -1,0 +1,1 @@
+"""Decisions of answers, without any I/O."""

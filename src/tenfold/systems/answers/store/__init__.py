@@ -1,0 +1,1 @@
+"""SQL of answers. Takes a transaction, returns structs, decides nothing."""
