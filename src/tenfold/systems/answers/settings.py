@@ -4,8 +4,6 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from tenfold.systems.answers.rules.confidence import THRESHOLD
-
 type Positive = Annotated[int, msgspec.Meta(ge=1)]
 type Natural = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -18,8 +16,8 @@ class AnswersSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     chunk_overlap: Natural = 50
     #: Who answers: "model" (the tier fast, in its words) or "quoted" (nobody: in the documents' own words).
     answerer: Literal["model", "quoted"] = "model"
-    #: The confidence below which the answer is "I don't know"; docs/decisions/0034 says what it was chosen by.
-    threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] = THRESHOLD
+    #: The confidence below which the answer is "I don't know"; without one that of docs/decisions/0034.
+    threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     #: Tokens and seconds of an answer, and seconds for which one is given again while no document has changed.
     answer_tokens: Positive = 400
     answer_seconds: Positive = 120

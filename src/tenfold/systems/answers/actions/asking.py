@@ -97,7 +97,8 @@ async def answer(
         conflicts=conflicts.conflicts(wanted, retrieved.weights, told),
     )
     yield _passages(draft)
-    threshold = answers.settings.threshold if way.threshold is None else way.threshold
+    wishes = (way.threshold, answers.settings.threshold, confidence.THRESHOLD)
+    threshold = next(each for each in wishes if each is not None)
     if sure < threshold or not retrieved.passages:
         draft = replace(draft, text=prompting.UNKNOWN, model="none", took=took | {"query": _since(began)})
         yield Piece(text=draft.text)
