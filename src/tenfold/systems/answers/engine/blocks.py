@@ -28,6 +28,8 @@ class Blocks:
 
     def add(self, kind: BlockKind, text: str, *, level: int = 0, page: int | None = None) -> None:
         """Add a block, unless there is nothing in it. Raises DocumentTooLong."""
+        if not text or text.isspace():
+            return
         text = clean(text) if kind == "code" else tidy(text)
         if not text:
             return
