@@ -183,6 +183,22 @@ async def test_a_model_answers_and_a_document_gives_no_orders(engines: Engines, 
             )
 
 
+async def test_an_answer_that_was_lost_says_so(stack: Stack) -> None:
+    """Of a process that ended before it was written nothing is known but the question."""
+    client, where = await library(stack, owls=OWLS)
+    answer = await ask(client, where, "How much does a tawny owl weigh?")
+    conversation = f"/answers/api/conversations/{answer['conversation_id']}"
+    async with stack.db.transaction() as tx:
+        await tx.execute("UPDATE answers.question SET answer = NULL")
+    [waiting] = (await client.get(conversation)).json()["answers"]
+    assert (waiting["done"], waiting["reason"]) == (False, "")
+    async with stack.db.transaction() as tx:
+        await tx.execute("UPDATE answers.question SET created_at = now() - interval '1 hour'")
+    [lost] = (await client.get(conversation)).json()["answers"]
+    assert lost["done"]
+    assert "Ask again" in lost["reason"]
+
+
 # Rules
 
 

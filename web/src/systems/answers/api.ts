@@ -114,6 +114,8 @@ export interface Answer {
   model: string;
   good: boolean | null;
   done: boolean;
+  /** Why there is no answer, when something went wrong. */
+  reason: string;
   created_at: string;
 }
 

@@ -5,6 +5,7 @@ import hashlib
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from time import perf_counter
 
 import msgspec
@@ -54,6 +55,10 @@ REMEMBERED = 3
 SHOWN = 200
 #: Tokens of a rewritten question, and seconds that rewriting may take: without it there is a plain way.
 REWRITTEN, REWRITING = 60, 8.0
+#: Seconds that an answer takes beside what its model may.
+SLACK = 30.0
+BROKEN = "Something went wrong on our side. Ask again."
+INTERRUPTED = "The process that was answering has ended. Ask again."
 #: A share of supported sentences below which a model's answer is replaced by the documents' own words.
 FAITHFUL = 0.5
 
@@ -270,13 +275,24 @@ async def _answer(
                     await figures.note_outcome(tx, answers.numbers, collection_id, outcome, event.answer.took)
             heard.put_nowait(event)
     except TenfoldError as error:
-        figures.note_error(error.code)
+        await _fail(answers, account_id, collection_id, draft, error.code, error.detail)
         heard.put_nowait(Failed(detail=error.detail))
     except Exception:
         log.exception("answer_failed", question_id=draft.id)
-        heard.put_nowait(Failed(detail="Something went wrong on our side. Ask again."))
+        await _fail(answers, account_id, collection_id, draft, "internal", BROKEN)
+        heard.put_nowait(Failed(detail=BROKEN))
     finally:
         heard.put_nowait(None)
+
+
+async def _fail(answers: Answers, account_id: int, collection_id: int, draft: Answer, code: str, why: str) -> None:
+    """Keep that there is no answer, and why."""
+    figures.note_error(code)
+    with suppress(Unavailable):  # then it is found unfinished
+        async with answers.runtime.db.transaction() as tx:
+            await store.save_answer(tx, account_id, int(draft.id), msgspec.json.encode(replace(draft, reason=why)))
+            outcome = replace(_outcome(account_id, draft), state="failed")
+            await figures.note_outcome(tx, answers.numbers, collection_id, outcome)
 
 
 def _outcome(account_id: int, answer: Answer) -> Outcome:
@@ -293,15 +309,18 @@ def _outcome(account_id: int, answer: Answer) -> Outcome:
     )
 
 
-def _shown(stored: store.StoredQuestion) -> Answer:
+def _shown(stored: store.StoredQuestion, patience: float = 0.0) -> Answer:
+    """A question as the API has it; `patience` are seconds after which nobody answers it any more."""
     if stored.answer is not None:
         return replace(msgspec.json.decode(stored.answer, type=Answer), good=stored.good)
+    lost = datetime.now(UTC) - stored.created_at > timedelta(seconds=patience + SLACK)
     return Answer(
         id=str(stored.id),
         conversation_id=str(stored.conversation_id),
         collection_id=str(stored.collection_id),
         question=stored.question,
-        done=False,
+        done=lost,
+        reason=INTERRUPTED if lost else "",
         created_at=stored.created_at,
     )
 
@@ -326,8 +345,12 @@ async def read_conversation(answers: Answers, id: int, principal: Principal) -> 
         if found is None:
             raise ConversationNotFound
         said = await store.list_questions(tx, account_id, id, SHOWN)
+    patience = float(answers.settings.answer_seconds)
     return Dialogue(
-        id=found.id, collection_id=found.collection_id, title=found.title, answers=[_shown(each) for each in said]
+        id=found.id,
+        collection_id=found.collection_id,
+        title=found.title,
+        answers=[_shown(each, patience) for each in said],
     )
 
 

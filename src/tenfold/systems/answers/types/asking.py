@@ -56,6 +56,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     good: bool | None = None
     #: False while it is being answered.
     done: bool = True
+    #: Why there is no answer, when something went wrong.
+    reason: str = ""
     created_at: datetime
 
     @property
