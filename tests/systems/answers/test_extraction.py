@@ -30,9 +30,11 @@ def zipped(files: dict[str, bytes]) -> bytes:
     return out.getvalue()
 
 
-def pdf(pages: list[list[tuple[float, str]]], *, title: str = "") -> bytes:
+def pdf(pages: list[list[tuple[float, str]]], *, title: str = "", flags: int = 32) -> bytes:
     """A PDF whose pages have lines of a size each, written by hand."""
-    objects: list[bytes] = [b"<</Type/Catalog/Pages 2 0 R>>", b"", b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"]
+    described = b"<</Type/FontDescriptor/FontName/Any/Flags %d>>" % flags
+    font = b"<</Type/Font/Subtype/TrueType/BaseFont/Any/FontDescriptor %s>>" % described
+    objects = [b"<</Type/Catalog/Pages 2 0 R>>", b"", font]
     kids = []
     for lines in pages:
         at, parts = 780.0, []
@@ -192,6 +194,12 @@ def test_a_pdf_has_headings_pages_and_no_running_titles() -> None:
     chapters = [[("heading", 1, f"Chapter {name}"), ("paragraph", 0, f"{said} {name}.")] for name in names]
     assert told(document) == [each for chapter in chapters for each in chapter]
     assert [each.page for each in document.blocks] == [1, 1, 2, 2, 3, 3, 4, 4]
+
+
+def test_code_in_a_pdf_is_told_by_its_letters() -> None:
+    apart = "let) Tj 30 0 Td (z;"  # without a space between its words, as browsers write it
+    document = extract(pdf([[(11.0, apart), (11.0, "z = y;")]], flags=33), "a.pdf")  # 1: of fixed width
+    assert told(document) == [("code", 0, "let z;\nz = y;")]
 
 
 def test_lines_of_a_pdf() -> None:

@@ -78,15 +78,23 @@ def _lines(page: Any, number: int) -> Iterator[Line]:
         if not shown or first >= letters:
             continue
         left, bottom, _, top = text_page.get_charbox(first, loose=True)
-        # A first letter may be an ornament; what most of a line is set in is what its middle is set in.
-        middle = min(first + len(shown) // 2, letters - 1)
-        flags = ctypes.c_int(0)
-        raw.FPDFText_GetFontInfo(text_page, middle, None, 0, ctypes.byref(flags))
-        size = raw.FPDFText_GetFontSize(text_page, middle)
+        # A line is what its first, middle and last letters are: one of them may be a word that is set apart. A space
+        # may be PDFium's own, and of no font.
+        middle = next(at for at in range(len(shown) // 2, -1, -1) if not shown[at].isspace())
+        fonts = [_font(text_page, min(first + at, letters - 1)) for at in (0, middle, len(shown.rstrip("\ufffe")) - 1)]
+        size = fonts[1][0]
         # Fonts may be of size 1 and scaled: then the box says how large they are.
         size = size if size > 2 else top - bottom
-        bold = raw.FPDFText_GetFontWeight(text_page, middle) >= BOLD or bool(flags.value & (1 << 18))
-        yield Line(number, shown, round(size, 1), bold, bool(flags.value & 1), left, top, bottom)
+        bold, fixed = (all(each[what] for each in fonts) for what in (1, 2))
+        yield Line(number, shown, round(size, 1), bold, fixed, left, top, bottom)
+
+
+def _font(text_page: Any, at: int) -> tuple[float, bool, bool]:
+    """The size of a letter, whether it is bold, and whether all letters of its font are of one width."""
+    flags = ctypes.c_int(0)
+    raw.FPDFText_GetFontInfo(text_page, at, None, 0, ctypes.byref(flags))
+    bold = raw.FPDFText_GetFontWeight(text_page, at) >= BOLD or bool(flags.value & (1 << 18))
+    return raw.FPDFText_GetFontSize(text_page, at), bold, bool(flags.value & 1)
 
 
 def without_edges(lines: Sequence[Line], pages: int) -> list[Line]:
