@@ -29,7 +29,7 @@ run: $(INSTALLED) $(PAGES)  ## install what is missing and start everything (TEN
 	@exec $(BIN)/tenfold up
 
 test: $(INSTALLED) $(PAGES) chromium  ## the whole suite: Python, then the pages' own (ARGS="-k links" chooses)
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 	@$(WITH_NODE) npm run --silent test
 
 check: $(INSTALLED) $(MODULES)  ## lint, format, types, import contracts

@@ -25,15 +25,6 @@ from tenfold.platform.settings import Settings
 from tenfold.platform.testing import Engines, booted_engines, booted_llama, fresh_settings
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a file stay together, on one set of engines, and those that start an S3 server start one."""
-    for item in items:
-        folder = item.path.parent
-        group = folder if folder.name == "blobs" else item.path
-        item.add_marker(pytest.mark.xdist_group(str(group)))
-
-
 @pytest.fixture(scope="session")
 async def engines() -> AsyncIterator[Engines]:
     """Real PostgreSQL, Valkey and NATS, booted once."""
