@@ -34,6 +34,8 @@ export function find(url: URL): Found | null {
 class Router {
   url = $state.raw(new URL(window.location.href));
   found = $derived(find(this.url));
+  /** Pages that were opened here one from another: with more than one, the way back leads to one of ours. */
+  visited = 1;
 
   /** The bare host's home page, from wherever we are. */
   get home(): string {
@@ -50,6 +52,7 @@ class Router {
       return;
     }
     history[replace ? 'replaceState' : 'pushState'](null, '', url);
+    if (!replace) this.visited += 1;
     this.url = url;
     if (!replace) window.scrollTo({ top: 0, behavior: 'instant' });
   }
