@@ -7,8 +7,7 @@ from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 import msgspec
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
+from aiohttp.connector import AddrInfoType
 
 from tenfold.systems.answers.errors import FetchRefused
 
@@ -23,31 +22,26 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True):
     address: str
 
 
-class _Guarded(AbstractResolver):
-    """Resolves names to public addresses only. The connection is made to what was checked, so that a name which is
-    another machine a moment later gains nothing."""
+class _NotPublic(OSError):
+    """An address of a network that only we can reach."""
 
-    def __init__(self) -> None:
-        self._resolver = ThreadedResolver()
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        found = await self._resolver.resolve(host, port, family)
-        public = [each for each in found if _is_public(each["host"])]
-        if not public:
-            raise FetchRefused(reason="it isn't on the public internet")
-        return public
-
-    async def close(self) -> None:
-        await self._resolver.close()
+def _open(info: AddrInfoType) -> socket.socket:
+    """A socket to a public address. Whatever an address was called, in digits of any kind or by a name that was another
+    machine a moment ago, this is where it leads in the end. Raises _NotPublic."""
+    family, kind, protocol, _, address = info
+    if not _is_public(str(address[0])):
+        raise _NotPublic("not public")
+    opened = socket.socket(family, kind, protocol)
+    opened.setblocking(False)
+    return opened
 
 
 async def fetch(url: str, *, most: int, seconds: float, hops: int, private: bool = False) -> Fetched:
     """Get what is at an address: at most so many bytes, seconds and hops. Raises FetchRefused."""
-    resolver: AbstractResolver = ThreadedResolver() if private else _Guarded()
     # No cookies, no proxy, no credentials of ours: nothing there may think that we are somebody.
-    connector = aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False, force_close=True)
+    opening = None if private else _open
+    connector = aiohttp.TCPConnector(use_dns_cache=False, force_close=True, socket_factory=opening)
     try:
         async with (
             asyncio.timeout(seconds),
@@ -56,7 +50,7 @@ async def fetch(url: str, *, most: int, seconds: float, hops: int, private: bool
             ) as session,
         ):
             for _ in range(hops + 1):
-                _check(url, private=private)
+                _check(url)
                 async with session.get(url, allow_redirects=False) as response:
                     if response.status in _HOPS and (to := response.headers.get("location")):
                         url = urljoin(url, to)
@@ -66,17 +60,16 @@ async def fetch(url: str, *, most: int, seconds: float, hops: int, private: bool
                     return Fetched(data=await _read(response, most), media_type=response.content_type, address=url)
     except TimeoutError:
         raise FetchRefused(reason=f"it took longer than {seconds:g} seconds") from None
+    except aiohttp.InvalidURL as error:
+        raise FetchRefused(reason="it isn't a plain address of the web") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        # A resolver's refusal comes wrapped in the client's own error.
-        if isinstance(error.__cause__, FetchRefused):
-            raise error.__cause__ from None
+        if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, _NotPublic):
+            raise FetchRefused(reason="it isn't on the public internet") from None
         raise FetchRefused(reason="nobody answers there as one should") from error
-    finally:
-        await resolver.close()
     raise FetchRefused(reason=f"it leads on more than {hops} times")
 
 
-def _check(url: str, *, private: bool) -> None:
+def _check(url: str) -> None:
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -85,21 +78,13 @@ def _check(url: str, *, private: bool) -> None:
         raise FetchRefused(reason="it isn't an address") from None
     if parts.scheme not in ("http", "https") or not host or parts.username is not None:
         raise FetchRefused(reason="it isn't a plain address of the web")
-    # What is a number already is never resolved, so the resolver doesn't see it.
-    if not private and _is_number(host) and not _is_public(host):
-        raise FetchRefused(reason="it isn't on the public internet")
-
-
-def _is_number(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _is_public(host: str) -> bool:
-    address = ip_address(host.partition("%")[0])
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:  # a number that only the system's own reading makes an address of
+        return False
     mapped = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
     if mapped is not None:
         address = mapped
