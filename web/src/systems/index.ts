@@ -69,6 +69,7 @@ export const systems: readonly SystemEntry[] = [
       'app/:id/:doc': () => import('./answers/ViewerPage.svelte'),
     },
   },
+  { name: 'messages', title: 'Messages', nav: [], pages: { '': () => import('./messages/MessagesPage.svelte') } },
 ];
 
 export const home: PageLoader = () => import('../home/HomePage.svelte');
