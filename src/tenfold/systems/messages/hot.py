@@ -14,7 +14,10 @@ from tenfold.contracts.messages.frames import FromServer, Presence
 from tenfold.platform.bus import Bus
 from tenfold.platform.errors import Unavailable
 from tenfold.platform.hot import Hot
-from tenfold.systems.messages.types import Ended, Told, Word
+from tenfold.systems.messages.types import Ended, Look, Told, Word
+
+#: Accounts that are told to look once the server is back.
+REMEMBERED = 100_000
 
 _encode = msgspec.json.encode
 _pack = msgspec.msgpack.encode
@@ -23,6 +26,7 @@ _pack = msgspec.msgpack.encode
 class Sink(Protocol):
     """A connection, as words see it. What is offered here is dealt with without waiting."""
 
+    account_id: int
     device_id: int
 
     def offer(self, word: Word) -> None: ...
@@ -43,6 +47,7 @@ class Routes:
         self.unsent = 0
         self.heard = 0
         self._bus = bus
+        self._unsent: set[int] = set()
         self._sinks: dict[int, set[Sink]] = {}
         self._deaf: dict[int, Callable[[], Awaitable[None]]] = {}
         self._locks: dict[int, asyncio.Lock] = {}
@@ -83,12 +88,18 @@ class Routes:
         if not sinks:
             self._sinks.pop(account_id, None)
 
+    def sinks(self, account_id: int) -> Collection[Sink]:
+        """The connections of an account here."""
+        return tuple(self._sinks.get(account_id, ()))
+
     async def send(self, account_id: int, word: Word) -> None:
         """Say something to the devices of an account. Never fails: what matters lies in an inbox already."""
         if await self._bus.send(f"_broadcast.{_subject(account_id)}", _pack(word)):
             self.sent += 1
         else:
             self.unsent += 1
+            if len(self._unsent) < REMEMBERED:
+                self._unsent.add(account_id)
 
     async def tell(self, account_ids: Iterable[int], frame: FromServer, *, but: int = 0) -> None:
         """Show a frame to all devices of accounts that are connected, except one."""
@@ -111,6 +122,9 @@ class Routes:
         for sinks in tuple(self._sinks.values()):
             for sink in tuple(sinks):
                 sink.look()
+        unsent, self._unsent = self._unsent, set()
+        for account_id in unsent:
+            await self.send(account_id, Look())
 
 
 def _subject(account_id: int) -> str:

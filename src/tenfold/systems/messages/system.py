@@ -1,12 +1,17 @@
 """The front door of messages."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from tenfold.platform import telemetry
 from tenfold.platform.runtime import Runtime
 from tenfold.platform.system import System
+from tenfold.systems.messages.actions.acknowledging import Acknowledging
+from tenfold.systems.messages.actions.connecting import Connections
 from tenfold.systems.messages.actions.context import Messages
+from tenfold.systems.messages.actions.sending import Sending
+from tenfold.systems.messages.endpoints.socket import SocketEndpoints
 from tenfold.systems.messages.hot import Routes, Watching
 from tenfold.systems.messages.settings import MessagesSettings
 
@@ -15,12 +20,26 @@ from tenfold.systems.messages.settings import MessagesSettings
 async def start(runtime: Runtime) -> AsyncIterator[Messages]:
     settings = runtime.settings.of(MessagesSettings)
     routes = Routes(runtime.bus)
-    telemetry.watch("messages", routes, counters="sent unsent heard", door="routes")
-    watching = Watching(runtime.bus, runtime.hot, seconds=settings.heartbeat + settings.heartbeat // 2)
+    watching = Watching(runtime.bus, runtime.hot, seconds=settings.heartbeat * 2)
     async with AsyncExitStack() as stack:
         stack.callback(runtime.bus.on_reconnect(routes.reconnected))
         stack.push_async_callback(await runtime.bus.on_broadcast(watching.SUBJECT, watching.heard))
-        yield Messages(runtime, settings, routes, watching)
+        sending = Sending(runtime, settings, routes)
+        stack.push_async_callback(sending.close)
+        acknowledging = Acknowledging(runtime.db, settings, routes)
+        stack.push_async_callback(acknowledging.close)
+        messages = Messages(runtime, settings, routes, watching, sending, acknowledging)
+        messages.connections = connections = Connections(messages)
+        telemetry.watch("messages", routes, counters="sent unsent heard", door="routes")
+        telemetry.watch("messages", sending, counters="sent batches", door="sending")
+        telemetry.watch("messages", connections, counters="opened refused", gauges="open_now", door="connections")
+        keeping = asyncio.create_task(connections.keep(), name="messages-keep")
+        try:
+            yield messages
+        finally:
+            keeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await keeping
 
 
 system: System[Messages] = System(
@@ -30,6 +49,8 @@ system: System[Messages] = System(
     package="tenfold.systems.messages",
     settings=MessagesSettings,
     start=start,
+    controllers=(SocketEndpoints,),
     pages=frozenset({"", "app"}),
     provide=lambda messages: {"messages": messages},
+    drain=lambda messages: messages.connections.drain(),
 )
