@@ -1,6 +1,5 @@
 """What messages holds open in a process."""
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tenfold.platform.runtime import Runtime
@@ -13,13 +12,23 @@ if TYPE_CHECKING:
     from tenfold.systems.messages.actions.connecting import Connections
 
 
-@dataclass(slots=True)
 class Messages:
-    runtime: Runtime
-    settings: MessagesSettings
-    routes: Routes
-    watching: Watching
-    sending: Sending
-    acknowledging: Acknowledging
-    #: Set where it is opened: connections need the rest.
-    connections: "Connections" = field(init=False)
+    """The parts of the system in one process. `connections` is set where it is opened, since those need the rest."""
+
+    connections: "Connections"
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        settings: MessagesSettings,
+        routes: Routes,
+        watching: Watching,
+        sending: Sending,
+        acknowledging: Acknowledging,
+    ) -> None:
+        self.runtime = runtime
+        self.settings = settings
+        self.routes = routes
+        self.watching = watching
+        self.sending = sending
+        self.acknowledging = acknowledging

@@ -127,8 +127,8 @@ class Sending:
                 days = self._settings.days * 86_400_000
                 ends_at = [now + min(each.expires * 1000 or days, days) for each, _, _ in written]
                 await inbox.add_messages(tx, written, ends_at)
-        for each in written:
-            await self._tell(*each)
+        for sealed, stored, devices in written:
+            await self._tell(sealed, stored, devices)
         return outcomes
 
     async def _members_of(self, tx: Tx, places: Mapping[int, Place]) -> dict[int, Members]:

@@ -23,15 +23,13 @@ BEARER = "bearer."
 _decode_hello = msgspec.json.Decoder(frames.Hello).decode
 _encode = msgspec.json.encode
 
-type Socket = WebSocket[Any, Any, Any]
-
 
 class SocketEndpoints(Controller):
     path = "/api/v1/socket"
 
     @websocket()
     async def socket(
-        self, socket: Socket, identity: NamedDependency[Identity], messages: NamedDependency[Messages]
+        self, socket: WebSocket[Any, Any, Any], identity: NamedDependency[Identity], messages: NamedDependency[Messages]
     ) -> None:
         """A device is connected until one side hangs up."""
         offered = [each.strip() for each in (socket.headers.get("sec-websocket-protocol") or "").split(",")]
@@ -75,13 +73,16 @@ class _Seat:
         return True
 
 
-async def _greet(socket: Socket, seat: _Seat, principal: Principal, messages: Messages) -> Connection | None:
+async def _greet(
+    socket: WebSocket[Any, Any, Any], seat: _Seat, principal: Principal, messages: Messages
+) -> Connection | None:
     """Wait for `hello`. None, and a closed socket, where it doesn't come or isn't good."""
     try:
         async with asyncio.timeout(PATIENCE):
             data = await _receive(socket)
     except TimeoutError:
-        return await _dismiss(socket, frames.TOO_SILENT, "silence")
+        await _dismiss(socket, frames.TOO_SILENT, "silence")
+        return None
     if data is None:
         return None
     try:
@@ -91,23 +92,26 @@ async def _greet(socket: Socket, seat: _Seat, principal: Principal, messages: Me
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         problem = frames.Problem(code="bad_frame", detail=f"The first frame must be hello: {str(error)[:200]}")
         await socket.send_text(_encode(problem).decode())
-        return await _dismiss(socket, frames.BAD_FRAMES, "bad_frames")
+        await _dismiss(socket, frames.BAD_FRAMES, "bad_frames")
+        return None
     try:
         opened = await messages.connections.open(principal, hello, seat.still)
     except TenfoldError as error:
-        return await _dismiss(socket, 1013, error.code, after=messages.settings.retry_most)
+        await _dismiss(socket, 1013, error.code, after=messages.settings.retry_most)
+        return None
     if isinstance(opened, tuple):
         code, reason, after = opened
-        return await _dismiss(socket, code, reason, after=after)
+        await _dismiss(socket, code, reason, after=after)
+        return None
     return opened
 
 
-async def _dismiss(socket: Socket, code: int, reason: str, *, after: int = 0) -> None:
+async def _dismiss(socket: WebSocket[Any, Any, Any], code: int, reason: str, *, after: int = 0) -> None:
     await socket.send_text(_encode(frames.Bye(reason=reason, after=after)).decode())
     await socket.close(code=code, reason=reason[:120])
 
 
-async def _converse(socket: Socket, connection: Connection) -> None:
+async def _converse(socket: WebSocket[Any, Any, Any], connection: Connection) -> None:
     """Hear and send until one side hangs up."""
     hearing = asyncio.create_task(_hear(socket, connection))
     sending = asyncio.create_task(_send(socket, connection))
@@ -125,12 +129,12 @@ async def _converse(socket: Socket, connection: Connection) -> None:
                 log.info("connection_lost", reason=repr(outcome))
 
 
-async def _hear(socket: Socket, connection: Connection) -> None:
+async def _hear(socket: WebSocket[Any, Any, Any], connection: Connection) -> None:
     while connection.ended is None and (data := await _receive(socket)) is not None:
         await connection.hear(data)
 
 
-async def _receive(socket: Socket) -> bytes | None:
+async def _receive(socket: WebSocket[Any, Any, Any]) -> bytes | None:
     """The next frame; None when the client has hung up."""
     message: Any = await socket.receive()
     if message["type"] != "websocket.receive":
@@ -139,7 +143,7 @@ async def _receive(socket: Socket) -> bytes | None:
     return text.encode() if text is not None else bytes(message.get("bytes") or b"")
 
 
-async def _send(socket: Socket, connection: Connection) -> None:
+async def _send(socket: WebSocket[Any, Any, Any], connection: Connection) -> None:
     while (taken := await connection.take()) is not None:
         for frame in taken:
             await socket.send({"type": "websocket.send", "text": frame.decode(), "bytes": None})

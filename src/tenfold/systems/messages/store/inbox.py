@@ -171,14 +171,17 @@ async def delete_acknowledged(tx: Tx, acks: Sequence[Ackable]) -> None:
                        a (account_id, device_id, conversation_id, seq)
                  WHERE i.account_id = a.account_id AND i.device_id = a.device_id
                    AND i.conversation_id = a.conversation_id AND i.seq <= a.seq"""
-        columns = ("account_id", "device_id", "conversation_id", "seq")
-        await tx.execute(sql, *([getattr(ack, column) for ack in messages] for column in columns))
+        places = [ack.conversation_id for ack in messages]
+        await tx.execute(sql, *_devices(messages), places, [ack.seq for ack in messages])
     if notes:
         sql = """DELETE FROM messages.note n
                  USING unnest($1::bigint[], $2::bigint[], $3::bigint[]) a (account_id, device_id, id)
                  WHERE n.account_id = a.account_id AND n.device_id = a.device_id AND n.id = a.id"""
-        columns = ("account_id", "device_id", "seq")
-        await tx.execute(sql, *([getattr(ack, column) for ack in notes] for column in columns))
+        await tx.execute(sql, *_devices(notes), [ack.seq for ack in notes])
+
+
+def _devices(acks: Sequence[Ackable]) -> tuple[list[int], list[int]]:
+    return [ack.account_id for ack in acks], [ack.device_id for ack in acks]
 
 
 async def move_delivered(tx: Tx, marks: Sequence[tuple[Mark, int]]) -> list[Moved]:
