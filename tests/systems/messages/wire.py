@@ -138,14 +138,16 @@ async def dial(address: str, who: Person, **options: Any) -> AsyncIterator[Clien
     url = address.replace("http", "ws", 1) + "/messages/api/v1/socket"
     subprotocols: Any = [SUBPROTOCOL]
     headers = {"authorization": f"Bearer {who.token}"}
-    async with connect(url, subprotocols=subprotocols, additional_headers=headers, max_size=None, **options) as socket:
+    # Without a bound on what waits unread, so that hanging up is heard by who doesn't read.
+    bounds: Any = {"max_size": None, "max_queue": None, **options}
+    async with connect(url, subprotocols=subprotocols, additional_headers=headers, **bounds) as socket:
         yield socket
 
 
 @asynccontextmanager
-async def line(address: str, who: Person, device_id: int) -> AsyncIterator[Line]:
+async def line(address: str, who: Person, device_id: int, **options: Any) -> AsyncIterator[Line]:
     """A device that is connected and has caught up with nothing yet."""
-    async with dial(address, who) as socket:
+    async with dial(address, who, close_timeout=1, **options) as socket:
         made = Line(socket, device_id)
         await made.say(t="hello", device=str(device_id), protocol=1)
         await made.expect("welcome")

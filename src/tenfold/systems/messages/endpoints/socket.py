@@ -117,21 +117,29 @@ async def _converse(socket: WebSocket[Any, Any, Any], connection: Connection) ->
     sending = asyncio.create_task(_send(socket, connection))
     try:
         await asyncio.wait((hearing, sending), return_when=asyncio.FIRST_COMPLETED)
-        if not hearing.done() and connection.ended is not None:
-            await asyncio.gather(sending, return_exceptions=True)
-            code, reason = connection.ended
-            await socket.close(code=code, reason=reason[:120])
+        left = hearing.done() and not hearing.cancelled() and hearing.exception() is None and hearing.result()
+        if connection.ended is not None and not left:
+            await asyncio.wait((sending,))
     finally:
+        # Before the goodbye: the server sends none while somebody waits for a frame.
         hearing.cancel()
         sending.cancel()
         for outcome in await asyncio.gather(hearing, sending, return_exceptions=True):
             if isinstance(outcome, Exception):
                 log.info("connection_lost", reason=repr(outcome))
+    if connection.ended is not None and not left:
+        code, reason = connection.ended
+        await socket.close(code=code, reason=reason[:120])
 
 
-async def _hear(socket: WebSocket[Any, Any, Any], connection: Connection) -> None:
-    while connection.ended is None and (data := await _receive(socket)) is not None:
+async def _hear(socket: WebSocket[Any, Any, Any], connection: Connection) -> bool:
+    """Whether the client has hung up; else it is our turn to."""
+    while connection.ended is None:
+        data = await _receive(socket)
+        if data is None:
+            return True
         await connection.hear(data)
+    return False
 
 
 async def _receive(socket: WebSocket[Any, Any, Any]) -> bytes | None:
