@@ -15,6 +15,7 @@ from tests.systems.messages.wire import Line, Person, add_conversation, add_devi
 from websockets.exceptions import InvalidStatus
 
 from tenfold.contracts.messages import frames
+from tenfold.platform.identity.rules import KEY
 from tenfold.systems.messages.settings import MessagesSettings
 
 _decode = msgspec.json.Decoder(frames.FromClient).decode
@@ -371,9 +372,9 @@ async def test_what_no_word_came_of_is_found(pair: Pair, monkeypatch: pytest.Mon
 
 async def test_a_credential_that_ends_ends_the_connection(pair: Pair) -> None:
     laptop = await pair.line(pair.alice, pair.laptop)
-    client = await pair.stack.client(key=pair.alice.token)
-    key = (await client.get("/api/identity/keys")).json()[0]
-    await client.delete(f"/api/identity/keys/{key['id']}")
+    async with pair.stack.db.transaction() as tx:
+        key_id = await tx.value("DELETE FROM platform.api_key WHERE account_id = $1 RETURNING id", pair.alice.id)
+    await pair.stack.process.runtime.identity.revoked(KEY, pair.alice.id, [key_id])
     await pair.stack.state("messages").connections._keep(recheck=True)
     assert (await laptop.closed())[0] == frames.SIGNED_OUT
 
