@@ -32,6 +32,8 @@ from tenfold.systems.chat.store.memory import Summary
 from tenfold.systems.chat.types import Message, Spent, StoredFile
 from tenfold.systems.links import rules, store
 from tenfold.systems.links.types import StoredLink
+from tenfold.systems.messages import types as messages_types
+from tenfold.systems.messages.store import inbox
 
 PARTITIONS = 8
 MIGRATIONS = [migration for package in packages() for migration in migrations_of(package)]
@@ -324,6 +326,37 @@ HOT |= {
         lambda tx: asking.list_conversations(tx, ACCOUNT, COLLECTION, None, 30),
     ),
     "find_revision": ({"segment", "dead"}, lambda tx: asking.find_revision(tx, COLLECTION)),
+}
+
+
+TALK, DEVICE = 1 << 42, 1 << 40
+SEALED = messages_types.Sealed(TALK, ACCOUNT, DEVICE, "message-1", 1, "sealed", {})
+STORED = messages_types.Stored(7, 1000, new=True)
+MARK = messages_types.Mark(TALK, ACCOUNT, 3)
+NOTE = messages_types.Sealed(TALK, ACCOUNT, DEVICE, "note-0001", 0, None, {DEVICE: (0, "sealed")})
+#: What a message takes that is sent, read out of an inbox, and acknowledged.
+HOT |= {
+    "lock_conversations": ({"conversation"}, lambda tx: inbox.lock_conversations(tx, [TALK])),
+    "list_sent": ({"sent"}, lambda tx: inbox.list_sent(tx, [SEALED])),
+    "list_members": ({"member", "member_device"}, lambda tx: inbox.list_members(tx, [TALK])),
+    "add_messages": (
+        {"sent", "conversation", "inbox"},
+        lambda tx: inbox.add_messages(tx, [(SEALED, STORED, {DEVICE: ACCOUNT})], [2000]),
+    ),
+    "add_sent_note": ({"sent"}, lambda tx: inbox.add_sent_note(tx, NOTE, 1000)),
+    "add_notes": ({"note"}, lambda tx: inbox.add_notes(tx, NOTE, [(ACCOUNT, DEVICE, 5)], 1000, 2000)),
+    "list_inbox": ({"inbox"}, lambda tx: inbox.list_inbox(tx, ACCOUNT, DEVICE, (0, 0), 1000, 256)),
+    "list_notes": ({"note"}, lambda tx: inbox.list_notes(tx, ACCOUNT, DEVICE, 0, 1000, 256)),
+    "lock_marks": ({"member"}, lambda tx: inbox.lock_marks(tx, [(TALK, ACCOUNT)])),
+    "delete_acknowledged": (
+        {"inbox", "note"},
+        lambda tx: inbox.delete_acknowledged(
+            tx, [messages_types.Ackable(ACCOUNT, DEVICE, TALK, 7), messages_types.Ackable(ACCOUNT, DEVICE, 0, 5)]
+        ),
+    ),
+    "move_delivered": ({"member", "sent"}, lambda tx: inbox.move_delivered(tx, [(MARK, 7)])),
+    "lock_read": ({"member"}, lambda tx: inbox.lock_read(tx, TALK, ACCOUNT)),
+    "move_read": ({"member", "sent"}, lambda tx: inbox.move_read(tx, TALK, ACCOUNT, 3, 7)),
 }
 
 

@@ -1,4 +1,7 @@
-"""Inboxes: numbers for messages, rows for devices, and their end when they are acknowledged."""
+"""Inboxes: numbers for messages, rows for devices, and their end when they are acknowledged.
+
+Statements that take many rows at once name the keys once more (`= ANY($1)`), so that only their partitions are planned.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -29,7 +32,8 @@ async def list_sent(tx: Tx, asked: Sequence[Sealed]) -> list[SentRow]:
     """What the ids of these have become before."""
     sql = """SELECT s.conversation_id, s.device_id, s.id, s.seq, s.at
              FROM unnest($1::bigint[], $2::bigint[], $3::text[]) a (conversation_id, device_id, id)
-             JOIN messages.sent s USING (conversation_id, device_id, id)"""
+             JOIN messages.sent s USING (conversation_id, device_id, id)
+             WHERE s.conversation_id = ANY($1)"""
     names = [each.conversation_id for each in asked], [each.device_id for each in asked], [each.id for each in asked]
     return await tx.rows(SentRow, sql, *names)
 
@@ -39,7 +43,8 @@ async def list_members(tx: Tx, conversation_ids: Sequence[int]) -> dict[int, Mem
     sql = """SELECT m.conversation_id, m.account_id, m.blocks,
                     array_agg(d.device_id) FILTER (WHERE d.device_id IS NOT NULL) AS devices
              FROM messages.member m
-             LEFT JOIN messages.member_device d USING (conversation_id, account_id)
+             LEFT JOIN messages.member_device d
+               ON d.conversation_id = m.conversation_id AND d.account_id = m.account_id AND d.conversation_id = ANY($1)
              WHERE m.conversation_id = ANY($1)
              GROUP BY m.conversation_id, m.account_id"""
     found: dict[int, list[_Member]] = {}
@@ -73,7 +78,7 @@ async def add_messages(
              ), numbered AS (
                  UPDATE messages.conversation c SET last_seq = m.seq
                  FROM (SELECT conversation_id, max(seq) AS seq FROM message GROUP BY conversation_id) m
-                 WHERE c.id = m.conversation_id
+                 WHERE c.id = m.conversation_id AND c.id = ANY($1)
              )
              INSERT INTO messages.inbox (account_id, device_id, conversation_id, seq, id, sender_id, sender_device_id,
                                          at, ends_at, expires, content, kind, body)
@@ -157,6 +162,7 @@ async def lock_marks(tx: Tx, places: Sequence[tuple[int, int]]) -> list[Mark]:
     sql = """SELECT m.conversation_id, m.account_id, m.delivered
              FROM unnest($1::bigint[], $2::bigint[]) a (conversation_id, account_id)
              JOIN messages.member m USING (conversation_id, account_id)
+             WHERE m.conversation_id = ANY($1)
              ORDER BY m.conversation_id, m.account_id FOR NO KEY UPDATE OF m"""
     return await tx.rows(Mark, sql, [each for each, _ in places], [each for _, each in places])
 
@@ -170,13 +176,14 @@ async def delete_acknowledged(tx: Tx, acks: Sequence[Ackable]) -> None:
                  USING unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
                        a (account_id, device_id, conversation_id, seq)
                  WHERE i.account_id = a.account_id AND i.device_id = a.device_id
-                   AND i.conversation_id = a.conversation_id AND i.seq <= a.seq"""
+                   AND i.conversation_id = a.conversation_id AND i.seq <= a.seq AND i.account_id = ANY($1)"""
         places = [ack.conversation_id for ack in messages]
         await tx.execute(sql, *_devices(messages), places, [ack.seq for ack in messages])
     if notes:
         sql = """DELETE FROM messages.note n
                  USING unnest($1::bigint[], $2::bigint[], $3::bigint[]) a (account_id, device_id, id)
-                 WHERE n.account_id = a.account_id AND n.device_id = a.device_id AND n.id = a.id"""
+                 WHERE n.account_id = a.account_id AND n.device_id = a.device_id AND n.id = a.id
+                   AND n.account_id = ANY($1)"""
         await tx.execute(sql, *_devices(notes), [ack.seq for ack in notes])
 
 
@@ -192,11 +199,12 @@ async def move_delivered(tx: Tx, marks: Sequence[tuple[Mark, int]]) -> list[Move
              ), marked AS (
                  UPDATE messages.member m SET delivered = a.now FROM moved a
                  WHERE m.conversation_id = a.conversation_id AND m.account_id = a.account_id
+                   AND m.conversation_id = ANY($1)
              )
              SELECT DISTINCT a.conversation_id, a.account_id, s.account_id AS sender_id
              FROM moved a JOIN messages.sent s
                ON s.conversation_id = a.conversation_id AND s.seq > a.before AND s.seq <= a.now
-             WHERE s.account_id <> a.account_id"""
+             WHERE s.account_id <> a.account_id AND s.conversation_id = ANY($1)"""
     return await tx.rows(
         Moved,
         sql,
