@@ -1,7 +1,7 @@
 """What messages claims, measured: `tenfold bench messages`.
 
 The generator speaks the protocol over sockets that cost next to nothing; what is sealed is random text of the length
-that a short message has when it is encrypted. The limit is a bare relay: WebSocket in, JetStream publish, WebSocket out.
+that a short message has when it is encrypted. The limit is a bare relay: WebSocket in, JetStream, WebSocket out.
 """
 
 import asyncio

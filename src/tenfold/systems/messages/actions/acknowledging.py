@@ -1,5 +1,6 @@
 """Acknowledging: what devices have stored leaves their inboxes, and senders see how far their messages have got."""
 
+import asyncio
 from collections.abc import Sequence
 
 from tenfold.contracts.messages.frames import Receipt
@@ -21,9 +22,9 @@ class Acknowledging:
         self._routes = routes
         self._batcher = Batcher(self._write, most=settings.batch * 4)
 
-    async def acknowledge(self, ack: Ackable) -> None:
-        """Forget what a device has stored. Raises Unavailable: then it comes again, which is harmless."""
-        await self._batcher.put(ack)
+    def acknowledge(self, ack: Ackable) -> "asyncio.Future[None]":
+        """Forget what a device has stored. It may fail with Unavailable: then it comes again, which is harmless."""
+        return self._batcher.put(ack)
 
     async def _write(self, acks: Sequence[Ackable]) -> list[TenfoldError | None]:
         furthest: dict[tuple[int, int], int] = {}

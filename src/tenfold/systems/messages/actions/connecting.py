@@ -73,7 +73,8 @@ class Connection:
         self._wake = asyncio.Event()
         self._wanted = asyncio.Event()
         self._room = asyncio.Event()
-        self._flying: set[asyncio.Task[None]] = set()
+        self._flying = 0
+        self._tasks: set[asyncio.Task[None]] = set()
         self._landed = asyncio.Event()
         self._bad = 0
         self._looking: asyncio.Task[None] | None = None
@@ -124,7 +125,7 @@ class Connection:
         if self.ended is None:
             self.ended = 1000, "gone"
             self._wake.set()
-        tasks = [*self._flying, *([self._looking] if self._looking else [])]
+        tasks = [*self._tasks, *([self._looking] if self._looking else [])]
         if self._looking is not None:
             self._looking.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -244,52 +245,65 @@ class Connection:
                 self.end(frames.BAD_FRAMES, "bad_frames")
             return
         envelopes = len(frame.envelopes) if isinstance(frame, (frames.Send, frames.Note)) else 0
-        await self._do(frame)
+        self._do(frame)
+        while self._flying >= IN_FLIGHT:
+            self._landed.clear()
+            await self._landed.wait()
         pause = self._pace.take(cost_of(len(data), envelopes), self.heard_at)
         if pause:
             await asyncio.sleep(pause)
 
-    async def _do(self, frame: frames.FromClient) -> None:
-        match frame:
-            case frames.Send():
-                await self._begin(self._send(frame), frame.id, frame.conversation)
-            case frames.Note():
-                await self._begin(self._note(frame), frame.id, frame.conversation)
-            case frames.Ack():
-                await self._begin(self._acknowledge(frame))
-            case frames.Read():
-                await self._begin(self._read(frame), conversation=frame.conversation)
-            case frames.Typing():
-                await self._begin(self._type(frame), conversation=frame.conversation)
-            case frames.Watch():
-                await self._begin(self._watch(frame))
-            case frames.Ping():
-                self._say(frames.Pong(n=frame.n))
-            case frames.Hello():
-                self._refuse(BadFrame(reason="hello was said already"))
+    def _do(self, frame: frames.FromClient) -> None:
+        """Begin with what a frame asks for. It is answered when it is done."""
+        try:
+            match frame:
+                case frames.Send():
+                    self._send(frame)
+                case frames.Ack():
+                    self._acknowledge(frame)
+                case frames.Note():
+                    self._begin(self._note(frame), frame.id, frame.conversation)
+                case frames.Read():
+                    self._begin(self._read(frame), conversation=frame.conversation)
+                case frames.Typing():
+                    self._begin(self._type(frame), conversation=frame.conversation)
+                case frames.Watch():
+                    self._begin(self._watch(frame))
+                case frames.Ping():
+                    self._say(frames.Pong(n=frame.n))
+                case frames.Hello():
+                    self._refuse(BadFrame(reason="hello was said already"))
+        except TenfoldError as error:
+            self._refuse(error, getattr(frame, "id", None), getattr(frame, "conversation", ""))
 
-    async def _begin(self, doing: Coroutine[None, None, None], id: str | None = None, conversation: str = "") -> None:
-        """Do something beside what comes next, unless too much is being done."""
+    def _begin(self, doing: Coroutine[None, None, None], id: str | None = None, conversation: str = "") -> None:
+        """Do something beside what comes next."""
+        task = asyncio.create_task(doing)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        self._await(task, lambda _: None, id, conversation)
 
-        async def answered() -> None:
-            try:
-                await doing
-            except TenfoldError as error:
+    def _await[T](
+        self, future: "asyncio.Future[T]", done: Callable[[T], None], id: str | None = None, conversation: str = ""
+    ) -> None:
+        """Have something answered when it is there, and its error told. It counts as being done until then."""
+
+        def landed(future: "asyncio.Future[T]") -> None:
+            self._flying -= 1
+            self._landed.set()
+            if future.cancelled():
+                return
+            error = future.exception()
+            if error is None:
+                done(future.result())
+            elif isinstance(error, TenfoldError):
                 self._refuse(error, id, conversation)
-            except Exception:
-                log.exception("frame_failed")
+            else:
+                log.error("frame_failed", exc_info=error)
                 self._refuse(Unavailable(part="Messages"), id, conversation)
 
-        task = asyncio.create_task(answered())
-        self._flying.add(task)
-        task.add_done_callback(self._land)
-        while len(self._flying) >= IN_FLIGHT:
-            self._landed.clear()
-            await self._landed.wait()
-
-    def _land(self, task: asyncio.Task[None]) -> None:
-        self._flying.discard(task)
-        self._landed.set()
+        self._flying += 1
+        future.add_done_callback(landed)
 
     def _refuse(self, error: TenfoldError, id: str | None = None, conversation: str = "") -> None:
         values: Mapping[str, object] = error.values
@@ -328,11 +342,14 @@ class Connection:
             frame.quiet,
         )
 
-    async def _send(self, frame: frames.Send) -> None:
+    def _send(self, frame: frames.Send) -> None:
         sealed = self._sealed(frame)
-        stored = await self._messages.sending.send(sealed)
-        self._progress.own(sealed.conversation_id, stored.seq)
-        self._sent(frame.id, stored)
+
+        def stored(stored: Stored) -> None:
+            self._progress.own(sealed.conversation_id, stored.seq)
+            self._sent(frame.id, stored)
+
+        self._await(self._messages.sending.send(sealed), stored, frame.id, frame.conversation)
 
     async def _note(self, frame: frames.Note) -> None:
         self._sent(frame.id, await self._messages.sending.note(self._sealed(frame)))
@@ -340,14 +357,14 @@ class Connection:
     def _sent(self, id: str, stored: Stored) -> None:
         self._say(frames.Sent(id=id, at=stored.at, seq=stored.seq))
 
-    async def _acknowledge(self, frame: frames.Ack) -> None:
+    def _acknowledge(self, frame: frames.Ack) -> None:
         seen = {_read_conversation(conversation): seq for conversation, seq in frame.seen.items()}
         notes = [number for note in frame.notes if (number := read_id(note)) is not None]
         taken, gone, honest = self._progress.ack(seen, notes)
-        acks = [Ackable(self.account_id, self.device_id, place, seq) for place, seq in taken.items()]
-        acks += [Ackable(self.account_id, self.device_id, 0, note_id) for note_id in gone]
-        if acks:
-            await asyncio.gather(*map(self._messages.acknowledging.acknowledge, acks))
+        places = [*taken.items(), *((0, note_id) for note_id in gone)]
+        for conversation_id, seq in places:
+            ack = Ackable(self.account_id, self.device_id, conversation_id, seq)
+            self._await(self._messages.acknowledging.acknowledge(ack), lambda _: None)
         self._room.set()
         if not honest:
             raise AckAhead

@@ -4,6 +4,7 @@ A conversation's row is the only lock. Whoever holds it gives the next numbers, 
 device that sees a number has everything before it in its inbox.
 """
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -56,14 +57,14 @@ class Sending:
     def batches(self) -> int:
         return sum(batcher.batches for batcher in self._batchers)
 
-    async def send(self, asked: Sealed) -> Stored:
-        """Store a message. When this returns it won't be lost.
+    def send(self, asked: Sealed) -> "asyncio.Future[Stored]":
+        """Store a message. Once there is a result it won't be lost. Messages are numbered in the order of these calls.
 
-        Raises ConversationNotFound, StaleMembers, ContentMissing, ContentTooLarge, TooManyEnvelopes, IdTaken,
-        Unavailable.
+        Raises, here or later, ConversationNotFound, StaleMembers, ContentMissing, ContentTooLarge, TooManyEnvelopes,
+        IdTaken, Unavailable.
         """
         self._check(asked)
-        return await self._batchers[asked.conversation_id % len(self._batchers)].put(asked)
+        return self._batchers[asked.conversation_id % len(self._batchers)].put(asked)
 
     async def note(self, asked: Sealed) -> Stored:
         """Store a note for single devices. Raises what `send` does, and ForeignDevice."""
