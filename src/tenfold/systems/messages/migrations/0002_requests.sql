@@ -1,0 +1,34 @@
+-- Whose keys somebody may claim: devices in conversations of theirs.
+CREATE INDEX member_device_by_device ON messages.member_device (device_id);
+-- Whether anybody is to be woken at all is asked with every message.
+CREATE INDEX device_pushed ON messages.device (account_id) WHERE push IS NOT NULL;
+CREATE INDEX begun_by_time ON messages.begun (created_at);
+CREATE INDEX conversation_invite_ending ON messages.conversation (invite_ends_at) WHERE invite IS NOT NULL;
+
+-- Accounts for which something came, and when to look whether it still waits: one row, however much comes.
+-- distribute: messages.waking by account_id
+CREATE TABLE messages.waking (
+    account_id bigint NOT NULL,
+    due_at timestamptz NOT NULL,
+    PRIMARY KEY (account_id)
+);
+CREATE INDEX waking_due ON messages.waking (due_at);
+
+-- Devices that are to be sent a push message, until the push service has it.
+-- distribute: messages.push by account_id
+CREATE TABLE messages.push (
+    account_id bigint NOT NULL,
+    device_id bigint NOT NULL,
+    due_at timestamptz NOT NULL DEFAULT now(),
+    attempts smallint NOT NULL DEFAULT 0,
+    PRIMARY KEY (account_id, device_id)
+);
+CREATE INDEX push_due ON messages.push (due_at);
+
+-- Objects that no row wants any more, written down in the transaction that says so.
+-- distribute: messages.doomed by account_id
+CREATE TABLE messages.doomed (
+    account_id bigint NOT NULL,
+    key text NOT NULL,
+    PRIMARY KEY (account_id, key)
+);
