@@ -32,3 +32,6 @@ CREATE TABLE messages.doomed (
     key text NOT NULL,
     PRIMARY KEY (account_id, key)
 );
+
+-- Each writing of a part is an object of its own: what is there stays whole until the next one counts.
+ALTER TABLE messages.backup_part ADD COLUMN name text NOT NULL;
