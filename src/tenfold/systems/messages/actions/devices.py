@@ -164,9 +164,7 @@ async def _spared(messages: Messages, account_id: int, devices: Sequence[Owned])
 
 
 def _claimed(row: KeyRow, *, fallback: bool) -> ClaimedKey:
-    return ClaimedKey(
-        device=str(row.device_id), id=row.id, key=row.key, signature=row.signature, fallback=fallback
-    )
+    return ClaimedKey(device=str(row.device_id), id=row.id, key=row.key, signature=row.signature, fallback=fallback)
 
 
 async def _shown(messages: Messages, devices: Sequence[DeviceRow]) -> list[OwnDevice]:

@@ -51,9 +51,7 @@ async def _changed(messages: Messages, tx: Tx, conversation_id: int, account_ids
     tell_conversation(messages, tx, conversation_id, account_ids)
 
 
-async def add_members(
-    messages: Messages, conversation_id: int, data: AddMembers, principal: Principal
-) -> Conversation:
+async def add_members(messages: Messages, conversation_id: int, data: AddMembers, principal: Principal) -> Conversation:
     """People come into a group; those who are in it stay. Nobody has to be online, nor to have a device.
 
     Raises ConversationNotFound, NotAdmin, DirectIsForTwo, PersonNotFound, GroupFull, TooManyConversations.
@@ -164,7 +162,9 @@ async def look_at_invite(messages: Messages, text: str, principal: Principal) ->
 
 
 async def accept_invite(messages: Messages, text: str, principal: Principal) -> Conversation:
-    """Join a group by its code; who is in it stays. Raises what `look_at_invite` does, GroupFull, TooManyConversations.
+    """Join a group by its code; who is in it stays.
+
+    Raises what `look_at_invite` does, GroupFull, TooManyConversations.
     """
     me = principal.require("messages")
     await messages.runtime.limits.take(TRY, principal)

@@ -45,9 +45,7 @@ async def begin(messages: Messages, data: BeginUpload, principal: Principal) -> 
     async with messages.runtime.db.transaction() as tx:
         if not await store.add_stored(tx, account_id, data.size, settings.account_bytes):
             raise StorageFull(most=settings.account_bytes)
-        row = await store.insert_upload(
-            tx, secrets.token_hex(16), account_id, data.size, settings.part_bytes, PATIENCE
-        )
+        row = await store.insert_upload(tx, secrets.token_hex(16), account_id, data.size, settings.part_bytes, PATIENCE)
     return _shown(row)
 
 

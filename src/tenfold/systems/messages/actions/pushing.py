@@ -13,8 +13,8 @@ import msgspec
 import structlog
 
 from tenfold.contracts.messages.entities import PushKey, Subscribe
-from tenfold.platform.errors import Invalid
 from tenfold.platform.db import Tx
+from tenfold.platform.errors import Invalid
 from tenfold.platform.identity import Principal
 from tenfold.systems.messages.actions.context import Messages
 from tenfold.systems.messages.actions.people import CHANGE

@@ -59,7 +59,9 @@ def seal(
     salt: bytes | None = None,
     key: ec.EllipticCurvePrivateKey | None = None,
 ) -> bytes:
-    """The body of a push message: RFC 8291, 3.4, in one record of RFC 8188. `salt` and `key` are random but in tests.
+    """The body of a push message: RFC 8291, 3.4, in one record of RFC 8188.
+
+    `salt` and `key`, which are random, are given by tests only.
     """
     salt = salt or os.urandom(16)
     key = key or ec.generate_private_key(_CURVE)
@@ -105,9 +107,7 @@ async def send(
     }
     body = seal(message, subscription)
     try:
-        async with session.post(
-            subscription.endpoint, data=body, headers=headers, allow_redirects=False
-        ) as response:
+        async with session.post(subscription.endpoint, data=body, headers=headers, allow_redirects=False) as response:
             wait = response.headers.get("retry-after", "")
             return Answer(response.status, float(wait) if wait.isascii() and wait.isdigit() else None)
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError, UnsupportedAlgorithm):

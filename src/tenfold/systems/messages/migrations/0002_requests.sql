@@ -25,13 +25,15 @@ CREATE TABLE messages.push (
 );
 CREATE INDEX push_due ON messages.push (due_at);
 
--- Objects that no row wants any more, written down in the transaction that says so.
+-- Objects that are to go: no row wants them any more, or they are on their way in and perhaps none ever will.
 -- distribute: messages.doomed by account_id
 CREATE TABLE messages.doomed (
     account_id bigint NOT NULL,
     key text NOT NULL,
+    due_at timestamptz NOT NULL,
     PRIMARY KEY (account_id, key)
 );
+CREATE INDEX doomed_due ON messages.doomed (due_at);
 
 -- Each writing of a part is an object of its own: what is there stays whole until the next one counts.
-ALTER TABLE messages.backup_part ADD COLUMN name text NOT NULL;
+ALTER TABLE messages.backup_part ADD COLUMN key text NOT NULL;

@@ -16,8 +16,8 @@ class PartRow(NamedTuple):
     version: int
     number: int
     bytes: int
-    #: The object's name among those of the account.
-    name: str
+    #: The object: each writing of a part is one of its own.
+    key: str
 
 
 async def find_backup(tx: Tx, account_id: int) -> BackupRow | None:
@@ -39,30 +39,30 @@ async def put_backup(tx: Tx, account_id: int, version: int, sealed: str) -> bool
 
 
 async def list_parts(tx: Tx, account_id: int, version: int) -> list[PartRow]:
-    sql = """SELECT version, number, bytes, name FROM messages.backup_part
+    sql = """SELECT version, number, bytes, key FROM messages.backup_part
              WHERE account_id = $1 AND version = $2 ORDER BY number"""
     return await tx.rows(PartRow, sql, account_id, version)
 
 
 async def find_part(tx: Tx, account_id: int, number: int) -> PartRow | None:
     """A part of the version that counts."""
-    sql = """SELECT p.version, p.number, p.bytes, p.name
+    sql = """SELECT p.version, p.number, p.bytes, p.key
              FROM messages.backup b JOIN messages.backup_part p USING (account_id, version)
              WHERE b.account_id = $1 AND p.number = $2"""
     return await tx.find(PartRow, sql, account_id, number)
 
 
 async def put_part(tx: Tx, account_id: int, part: PartRow) -> None:
-    sql = """INSERT INTO messages.backup_part (account_id, version, number, bytes, name) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (account_id, version, number) DO UPDATE SET bytes = $4, name = $5"""
-    await tx.execute(sql, account_id, part.version, part.number, part.bytes, part.name)
+    sql = """INSERT INTO messages.backup_part (account_id, version, number, bytes, key) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (account_id, version, number) DO UPDATE SET bytes = $4, key = $5"""
+    await tx.execute(sql, account_id, part.version, part.number, part.bytes, part.key)
     await tx.execute("UPDATE messages.backup SET changed_at = now() WHERE account_id = $1", account_id)
 
 
 async def delete_parts(tx: Tx, account_id: int, below: int) -> list[PartRow]:
     """The parts of versions below one. Which."""
     sql = """DELETE FROM messages.backup_part WHERE account_id = $1 AND version < $2
-             RETURNING version, number, bytes, name"""
+             RETURNING version, number, bytes, key"""
     return await tx.rows(PartRow, sql, account_id, below)
 
 

@@ -42,7 +42,7 @@ class KeyRow(NamedTuple):
 class Counted(NamedTuple):
     account_id: int
     device_id: int
-    count: int
+    left: int
 
 
 async def insert_device(tx: Tx, account_id: int, id: int, data: AddDevice) -> DeviceRow:
@@ -51,9 +51,7 @@ async def insert_device(tx: Tx, account_id: int, id: int, data: AddDevice) -> De
               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING {_DEVICE}"""  # noqa: S608
     fallback = data.fallback_key
     keys = data.identity_key, data.signing_key, data.signature
-    return await tx.one(
-        DeviceRow, sql, account_id, id, data.name, *keys, fallback.id, fallback.key, fallback.signature
-    )
+    return await tx.one(DeviceRow, sql, account_id, id, data.name, *keys, fallback.id, fallback.key, fallback.signature)
 
 
 async def list_devices(tx: Tx, account_id: int) -> list[DeviceRow]:
@@ -96,11 +94,11 @@ async def update_fallback(tx: Tx, account_id: int, device_id: int, key: OneTimeK
 
 async def count_keys(tx: Tx, devices: Sequence[Owned]) -> dict[int, int]:
     """How many one-time keys are left of each device."""
-    sql = """SELECT k.account_id, k.device_id, count(*) AS count
+    sql = """SELECT k.account_id, k.device_id, count(*) AS "left"
              FROM unnest($1::bigint[], $2::bigint[]) a (account_id, device_id)
              JOIN messages.one_time_key k USING (account_id, device_id) GROUP BY k.account_id, k.device_id"""
     rows = await tx.rows(Counted, sql, [each.account_id for each in devices], [each.id for each in devices])
-    return {row.device_id: row.count for row in rows}
+    return {row.device_id: row.left for row in rows}
 
 
 async def list_shared(tx: Tx, conversation_ids: Sequence[int], device_ids: Sequence[int]) -> list[Owned]:

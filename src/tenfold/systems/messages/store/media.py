@@ -77,18 +77,21 @@ class Doomed(NamedTuple):
     key: str
 
 
-async def doom(tx: Tx, account_id: int, keys: Sequence[str]) -> None:
-    """These objects are to go once the transaction has committed."""
-    sql = """INSERT INTO messages.doomed (account_id, key) SELECT $1, unnest($2::text[]) ON CONFLICT DO NOTHING"""
-    await tx.execute(sql, account_id, keys)
+async def doom(tx: Tx, account_id: int, keys: Sequence[str], seconds: float = 0) -> None:
+    """These objects are to go after so long, unless they are spared."""
+    sql = """INSERT INTO messages.doomed (account_id, key, due_at)
+             SELECT $1, key, now() + make_interval(secs => $3) FROM unnest($2::text[]) AS key
+             ON CONFLICT (account_id, key) DO UPDATE SET due_at = excluded.due_at"""
+    await tx.execute(sql, account_id, keys, seconds)
 
 
 async def list_doomed(tx: Tx, limit: int) -> list[Doomed]:
-    return await tx.rows(Doomed, "SELECT account_id, key FROM messages.doomed LIMIT $1", limit)
+    sql = "SELECT account_id, key FROM messages.doomed WHERE due_at <= now() ORDER BY due_at LIMIT $1"
+    return await tx.rows(Doomed, sql, limit)
 
 
-async def forget_doomed(tx: Tx, rows: Sequence[Doomed]) -> None:
-    """They are gone."""
+async def spare(tx: Tx, rows: Sequence[Doomed]) -> None:
+    """They stay, or are gone."""
     sql = """DELETE FROM messages.doomed d USING unnest($1::bigint[], $2::text[]) a (account_id, key)
              WHERE d.account_id = a.account_id AND d.key = a.key"""
     await tx.execute(sql, [row.account_id for row in rows], [row.key for row in rows])

@@ -58,9 +58,10 @@ async def insert_block(tx: Tx, account_id: int, blocked_id: int) -> bool:
 
 
 async def delete_block(tx: Tx, account_id: int, blocked_id: int) -> bool:
-    return await tx.execute(
-        "DELETE FROM messages.block WHERE account_id = $1 AND blocked_id = $2", account_id, blocked_id
-    ) == 1
+    return (
+        await tx.execute("DELETE FROM messages.block WHERE account_id = $1 AND blocked_id = $2", account_id, blocked_id)
+        == 1
+    )
 
 
 async def blocks(tx: Tx, account_id: int, other_id: int) -> bool:

@@ -7,11 +7,11 @@ from tenfold.platform.db import Tx
 
 
 class Due(NamedTuple):
-    """A device that is to be sent a push message. With `endpoint` None it has no subscription any more."""
+    """A device that is to be sent a push message. Without `subscription` it has no subscription any more."""
 
     account_id: int
     device_id: int
-    #: Which attempt this is, from 1. Somebody else's attempt has another number.
+    #: Which attempt this is, from 1.
     attempt: int
     subscription: Any
 
@@ -48,7 +48,7 @@ async def add_pushes(tx: Tx, account_ids: Sequence[int], before: int) -> None:
                  OR EXISTS (SELECT FROM messages.note n WHERE n.account_id = d.account_id AND n.device_id = d.id
                                                           AND n.at <= $2))
              ORDER BY d.account_id, d.id
-             ON CONFLICT (account_id, device_id) DO UPDATE SET due_at = now(), attempts = 0"""
+             ON CONFLICT (account_id, device_id) DO NOTHING"""
     await tx.execute(sql, account_ids, before)
 
 
@@ -80,7 +80,7 @@ async def lease_pushes(tx: Tx, limit: int, seconds: float) -> list[Due]:
 
 
 async def end_push(tx: Tx, due: Due) -> None:
-    """It is done, unless the device is to be woken again by now."""
+    """It is done, unless somebody else has taken it up meanwhile."""
     sql = "DELETE FROM messages.push WHERE account_id = $1 AND device_id = $2 AND attempts = $3"
     await tx.execute(sql, due.account_id, due.device_id, due.attempt)
 
