@@ -57,7 +57,7 @@ async def list_named(tx: Tx, beginning: str, limit: int) -> list[int]:
     """The accounts whose names begin so, in the order of these. `beginning` is folded, as names are there."""
     # No letter of a name is behind "~", so this is a range of the index, whatever the plan is made for.
     sql = """SELECT account_id AS id FROM platform.account_name
-             WHERE name ~>=~ $1 AND name ~<~ $1 || '~' ORDER BY name USING ~<~ LIMIT $2"""
+             WHERE name ~>=~ $1 AND name ~<~ ($1 || '~') ORDER BY name USING ~<~ LIMIT $2"""
     return [row.id for row in await tx.rows(_Id, sql, beginning, limit)]
 
 

@@ -1,5 +1,6 @@
 """People: found by name, what they have decided about themselves, and whom they have blocked."""
 
+import re
 from collections.abc import Sequence
 
 from msgspec import UNSET
@@ -23,12 +24,16 @@ LOOK = Limit(name="messages.people", rates={"anonymous": "60/minute", "enterpris
 CHANGE = Limit(name="messages.mine", rates={"anonymous": "240/hour burst 120", "enterprise": "10000/hour"})
 #: People that a search shows.
 FOUND = 20
+#: What names can begin with; of anything else there is none.
+_BEGINNING = re.compile(r"[A-Za-z0-9_]+")
 
 
 async def search(messages: Messages, name: str, principal: Principal) -> list[Person]:
     """People whose names begin so, in the order of their names. Raises Unauthorized, TooManyRequests."""
     principal.require("messages")
     await messages.runtime.limits.take(LOOK, principal)
+    if _BEGINNING.fullmatch(name) is None:
+        return []
     async with messages.runtime.db.read() as tx:
         ids = await identity.list_named(tx, folded(name), FOUND)
         found = await list_people(tx, ids)

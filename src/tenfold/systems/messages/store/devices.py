@@ -110,14 +110,18 @@ async def list_shared(tx: Tx, conversation_ids: Sequence[int], device_ids: Seque
 
 async def take_keys(tx: Tx, devices: Sequence[Owned]) -> list[KeyRow]:
     """One one-time key of each device that has any left, which nobody else is given."""
-    sql = """DELETE FROM messages.one_time_key k
-             USING unnest($1::bigint[], $2::bigint[]) a (account_id, device_id)
-             CROSS JOIN LATERAL (
-                 SELECT id FROM messages.one_time_key o
-                 WHERE o.account_id = a.account_id AND o.device_id = a.device_id
-                 ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
-             ) one
-             WHERE k.account_id = a.account_id AND k.device_id = a.device_id AND k.id = one.id
+    # Materialized: inside the join, keys would be looked for again for each row that it meets.
+    sql = """WITH one AS MATERIALIZED (
+                 SELECT a.account_id, a.device_id, k.id
+                 FROM unnest($1::bigint[], $2::bigint[]) a (account_id, device_id)
+                 CROSS JOIN LATERAL (
+                     SELECT id FROM messages.one_time_key o
+                     WHERE o.account_id = a.account_id AND o.device_id = a.device_id
+                     ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+                 ) k
+             )
+             DELETE FROM messages.one_time_key k USING one
+             WHERE k.account_id = one.account_id AND k.device_id = one.device_id AND k.id = one.id
              RETURNING k.account_id, k.device_id, k.id, k.key, k.signature"""
     return await tx.rows(KeyRow, sql, [each.account_id for each in devices], [each.id for each in devices])
 
