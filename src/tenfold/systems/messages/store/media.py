@@ -62,7 +62,7 @@ async def delete_upload(tx: Tx, id: str) -> bool:
 
 async def add_stored(tx: Tx, account_id: int, size: int, most: int) -> bool:
     """Count bytes of an account. False, and nothing counted, when they would be more than `most`."""
-    sql = """INSERT INTO messages.stored AS s (account_id, bytes) SELECT $1, $2 WHERE $2 <= $3
+    sql = """INSERT INTO messages.stored AS s (account_id, bytes) SELECT $1::bigint, $2::bigint WHERE $2 <= $3::bigint
              ON CONFLICT (account_id) DO UPDATE SET bytes = s.bytes + $2 WHERE s.bytes + $2 <= $3"""
     return await tx.execute(sql, account_id, size, most) == 1
 
