@@ -17,6 +17,7 @@ DOCUMENTS = {
     "links": "/links/api/docs/openapi.json",
     "feed": "/feed/api/docs/openapi.json",
     "chat": "/chat/api/docs/openapi.json",
+    "messages": "/messages/api/docs/openapi.json",
     "identity": "/api/identity/docs/openapi.json",
 }
 CONFIG: dict[str, Any] = {
@@ -36,7 +37,10 @@ CONFIG: dict[str, Any] = {
         },
     },
 }
-LIMITS = ("links.create", "links.bulk", "identity.signin.name", "identity.signin.address", "identity.signup.address")
+LIMITS = (
+    "links.create", "links.bulk", "identity.signin.name", "identity.signin.address", "identity.signup.address",
+    *(f"messages.{name}" for name in ("begin", "claim", "devices", "invites", "keys", "mine", "people", "report")),
+)  # fmt: skip
 #: Addresses that can be links. What can't is tried too, as the opposite of this.
 URL = r"^https://[a-z]{1,20}\.example/[a-z0-9]{0,20}$"
 
@@ -78,6 +82,8 @@ async def product(stack_with: Callable[..., AbstractAsyncContextManager[Any]]) -
         ("feed", "a stranger", {200, 401, 404}),
         ("chat", "a key", {200, 201, 204, 404, 422}),
         ("chat", "a stranger", {200, 401, 422}),
+        ("messages", "a key", {200, 201, 204, 404, 409, 422}),
+        ("messages", "a stranger", {200, 401, 422}),
         ("identity", "a session", {200, 201, 204, 404, 422}),
         ("identity", "a key", {200, 403, 422}),
         ("identity", "a stranger", {200, 401, 422}),

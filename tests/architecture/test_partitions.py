@@ -13,6 +13,7 @@ import pytest
 
 from tenfold.app import packages
 from tenfold.contracts.links import LinksChanged
+from tenfold.contracts.messages.entities import AddDevice, OneTimeKey
 from tenfold.platform import outbox
 from tenfold.platform.bus.consumers import _note as note_handled
 from tenfold.platform.db import Database, Tx, open_database
@@ -32,6 +33,9 @@ from tenfold.systems.chat.store.memory import Summary
 from tenfold.systems.chat.types import Message, Spent, StoredFile
 from tenfold.systems.links import rules, store
 from tenfold.systems.links.types import StoredLink
+from tenfold.systems.messages.store import backups, conversations, devices, media, people, waking
+from tenfold.systems.messages.store.backups import PartRow
+from tenfold.systems.messages.store.devices import Owned
 
 PARTITIONS = 8
 MIGRATIONS = [migration for package in packages() for migration in migrations_of(package)]
@@ -163,6 +167,14 @@ async def spread_out(engines: Engines) -> AsyncIterator[Database]:
             await files.insert_file(tx, number, FILE)
             await answers_library.insert_collection(tx, number, ACCOUNT, "Notes", "")
             await answers_library.insert_upload(tx, upload(number))
+        for number in (*range(40), ACCOUNT):
+            await people.lock_people(tx, [number])
+            await devices.insert_device(tx, number, number + 1, DEVICE)
+            await devices.add_keys(tx, number, number + 1, [DEVICE.fallback_key], 200)
+            await devices.set_push(tx, number, number + 1, {})
+            made = await conversations.insert_conversation(tx, number, "group")
+            await conversations.add_members(tx, made, [number, ACCOUNT], "admin")
+            await media.insert_upload(tx, f"{number}", ACCOUNT, 3, 1, 24)
         for number in (*range(101, 140), COLLECTION):
             await answers_chunks.insert_collection(tx, number, ACCOUNT, f"collection {number}")
         await asking.insert_conversation(tx, ACCOUNT, CONVERSATION, COLLECTION, "Why?")
@@ -324,6 +336,57 @@ HOT |= {
         lambda tx: asking.list_conversations(tx, ACCOUNT, COLLECTION, None, 30),
     ),
     "find_revision": ({"segment", "dead"}, lambda tx: asking.find_revision(tx, COLLECTION)),
+}
+
+
+PREKEY = OneTimeKey(id="a", key="k" * 43, signature="s" * 86)
+DEVICE = AddDevice(
+    name="laptop", identity_key="i" * 43, signing_key="s" * 43, signature="g" * 86, fallback_key=PREKEY,
+)  # fmt: skip
+MINE = Owned(ACCOUNT, ACCOUNT + 1)
+PLACE = 7
+GROUP = conversations.ConversationRow(PLACE, "group", 1, 0, NOW, None, None, None)
+#: What it takes to read a conversation, to begin sessions, to wake somebody, and to send a file.
+HOT |= {
+    "find_conversation (messages)": ({"conversation"}, lambda tx: conversations.find_conversation(tx, PLACE)),
+    "lock_conversation": ({"conversation"}, lambda tx: conversations.lock_conversation(tx, PLACE)),
+    "raise_revisions": ({"conversation"}, lambda tx: conversations.raise_revisions(tx, [PLACE])),
+    "is_member": ({"member"}, lambda tx: conversations.is_member(tx, PLACE, ACCOUNT)),
+    "list_members": ({"member"}, lambda tx: conversations.list_members(tx, [PLACE])),
+    "list_standings": ({"member"}, lambda tx: conversations.list_standings(tx, PLACE)),
+    "set_blocks": ({"member"}, lambda tx: conversations.set_blocks(tx, PLACE, ACCOUNT, blocks=True)),
+    "add_member_device": (
+        {"member", "member_device"},
+        lambda tx: conversations.add_member_device(tx, [PLACE], ACCOUNT, 99),
+    ),
+    "list_memberships": ({"membership"}, lambda tx: conversations.list_memberships(tx, ACCOUNT, 0, 100)),
+    "find_direct": ({"membership"}, lambda tx: conversations.find_direct(tx, ACCOUNT, 3)),
+    "find_begun": ({"begun"}, lambda tx: conversations.find_begun(tx, ACCOUNT, "key")),
+    "delete_member": (
+        {"member", "member_device", "membership"},
+        lambda tx: conversations.delete_member(tx, PLACE, ACCOUNT),
+    ),
+    "lock_people": ({"person"}, lambda tx: people.lock_people(tx, [ACCOUNT])),
+    "blocks": ({"block"}, lambda tx: people.blocks(tx, ACCOUNT, 7)),
+    "insert_block": ({"block"}, lambda tx: people.insert_block(tx, ACCOUNT, 7)),
+    "list_devices": ({"device"}, lambda tx: devices.list_devices(tx, ACCOUNT)),
+    "take_keys": ({"one_time_key"}, lambda tx: devices.take_keys(tx, [MINE])),
+    "list_fallbacks": ({"device"}, lambda tx: devices.list_fallbacks(tx, [MINE])),
+    "count_keys": ({"one_time_key"}, lambda tx: devices.count_keys(tx, [MINE])),
+    "insert_waking": ({"device", "waking"}, lambda tx: waking.insert_waking(tx, [ACCOUNT], 4)),
+    "add_pushes": ({"device", "inbox", "note", "push"}, lambda tx: waking.add_pushes(tx, [ACCOUNT], 0)),
+    "delete_device": (
+        {"device", "inbox", "note", "one_time_key", "push"},
+        lambda tx: devices.delete_device(tx, ACCOUNT, MINE.id),
+    ),
+    "find_upload (messages)": ({"upload"}, lambda tx: media.find_upload(tx, "7")),
+    "add_part": ({"upload"}, lambda tx: media.add_part(tx, "7", 1)),
+    "add_stored": ({"stored"}, lambda tx: media.add_stored(tx, ACCOUNT, 1, 2)),
+    "put_part": (
+        {"backup", "backup_part"},
+        lambda tx: backups.put_part(tx, ACCOUNT, PartRow(1, 1, 1, "a.bin")),
+    ),
+    "find_part": ({"backup", "backup_part"}, lambda tx: backups.find_part(tx, ACCOUNT, 1)),
 }
 
 

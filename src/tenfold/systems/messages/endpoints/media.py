@@ -3,7 +3,7 @@
 import time
 from typing import Annotated, Any
 
-from litestar import Controller, HttpMethod, Request, Response, delete, get, post, put, route
+from litestar import Controller, Request, Response, delete, get, head, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Stream
@@ -18,9 +18,10 @@ from tenfold.systems.messages.endpoints.numbers import place_of, read_bytes
 
 #: Bytes of a request that carries none.
 MOST_BODY = 16 * 1024
+BYTES = "application/octet-stream"
 #: Whatever it holds, no browser shows or runs it: what is sealed is opened by programs.
 SEALED = {
-    "content-type": "application/octet-stream",
+    "content-type": BYTES,
     "content-disposition": "attachment",
     "content-security-policy": "default-src 'none'; sandbox",
     "x-content-type-options": "nosniff",
@@ -77,7 +78,7 @@ class MediaEndpoints(Controller):
         """All parts are there: from now on whoever knows the id may read the file."""
         return await media.finish(messages, upload_id, principal)
 
-    @route("/media/{upload_id:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD])
+    @get("/media/{upload_id:str}", media_type=BYTES)
     async def read(
         self,
         request: Request[Any, Any, Any],
@@ -86,29 +87,17 @@ class MediaEndpoints(Controller):
         principal: NamedDependency[Principal],
     ) -> Response[Any]:
         """The file, or a range of it."""
-        upload = await media.find_finished(messages, upload_id, principal)
-        etag = f'"{upload.id}"'
-        headers = SEALED | {
-            "accept-ranges": "bytes",
-            "cache-control": f"private, max-age={max(0, upload.ends_at // 1000 - int(time.time()))}, immutable",
-            "etag": etag,
-        }
-        asked = request.headers
-        if "if-none-match" in asked and not has_changed(asked["if-none-match"], etag):
-            return Response(None, status_code=304, headers=headers)
-        wanted = None if request.method == "HEAD" else parse_range(asked.get("range", ""))
-        if wanted is None or asked.get("if-range", etag) != etag:
-            start, end, status = 0, upload.size, 200
-        else:
-            start, end, status = wanted[0], upload.size if wanted[1] is None else min(wanted[1], upload.size), 206
-            start = max(0, upload.size + start) if start < 0 else start
-            if start >= upload.size:
-                raise RangeUnsatisfiable(size=upload.size)
-            headers["content-range"] = f"bytes {start}-{end - 1}/{upload.size}"
-        headers["content-length"] = str(end - start)
-        if request.method == "HEAD":
-            return Response(None, headers=headers)
-        return Stream(media.read(messages.runtime.blobs, upload, start, end), status_code=status, headers=headers)
+        return await _serve(request, upload_id, messages, principal)
+
+    @head("/media/{upload_id:str}", include_in_schema=False)
+    async def look_at(
+        self,
+        request: Request[Any, Any, Any],
+        upload_id: FromPath[str],
+        messages: NamedDependency[Messages],
+        principal: NamedDependency[Principal],
+    ) -> Response[None]:
+        return await _serve(request, upload_id, messages, principal)
 
     @put("/backup")
     async def begin_backup(
@@ -142,7 +131,7 @@ class MediaEndpoints(Controller):
         data = await read_bytes(request, await backups.expect_part(messages, place, principal))
         return await backups.keep_part(messages, place, version, data, principal)
 
-    @get("/backup/parts/{number:str}")
+    @get("/backup/parts/{number:str}", media_type=BYTES)
     async def read_backup_part(
         self,
         number: FromPath[str],
@@ -151,3 +140,32 @@ class MediaEndpoints(Controller):
     ) -> Response[bytes]:
         data = await backups.read_part(messages, place_of(number), principal)
         return Response(data, headers=SEALED | {"cache-control": "no-store"})
+
+
+async def _serve(
+    request: Request[Any, Any, Any], upload_id: str, messages: Messages, principal: Principal
+) -> Response[Any]:
+    """Answer a GET or HEAD with a file or the range that is asked for (RFC 9110, 14)."""
+    upload = await media.find_finished(messages, upload_id, principal)
+    etag = f'"{upload.id}"'
+    headers = SEALED | {
+        "accept-ranges": "bytes",
+        "cache-control": f"private, max-age={max(0, upload.ends_at // 1000 - int(time.time()))}, immutable",
+        "etag": etag,
+    }
+    asked = request.headers
+    if "if-none-match" in asked and not has_changed(asked["if-none-match"], etag):
+        return Response(None, status_code=304, headers=headers)
+    wanted = None if request.method == "HEAD" else parse_range(asked.get("range", ""))
+    if wanted is None or asked.get("if-range", etag) != etag:
+        start, end, status = 0, upload.size, 200
+    else:
+        start, end, status = wanted[0], upload.size if wanted[1] is None else min(wanted[1], upload.size), 206
+        start = max(0, upload.size + start) if start < 0 else start
+        if start >= upload.size:
+            raise RangeUnsatisfiable(size=upload.size)
+        headers["content-range"] = f"bytes {start}-{end - 1}/{upload.size}"
+    headers["content-length"] = str(end - start)
+    if request.method == "HEAD":
+        return Response(None, headers=headers)
+    return Stream(media.read(messages.runtime.blobs, upload, start, end), status_code=status, headers=headers)

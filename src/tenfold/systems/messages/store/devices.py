@@ -1,4 +1,7 @@
-"""Devices, their keys, and what is to go with them."""
+"""Devices, their keys, and what is to go with them.
+
+Where devices of several accounts are joined, `account_id = ANY($1)` says beforehand which partitions that can be.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -96,7 +99,8 @@ async def count_keys(tx: Tx, devices: Sequence[Owned]) -> dict[int, int]:
     """How many one-time keys are left of each device."""
     sql = """SELECT k.account_id, k.device_id, count(*) AS "left"
              FROM unnest($1::bigint[], $2::bigint[]) a (account_id, device_id)
-             JOIN messages.one_time_key k USING (account_id, device_id) GROUP BY k.account_id, k.device_id"""
+             JOIN messages.one_time_key k USING (account_id, device_id)
+             WHERE k.account_id = ANY($1) GROUP BY k.account_id, k.device_id"""
     rows = await tx.rows(Counted, sql, [each.account_id for each in devices], [each.id for each in devices])
     return {row.device_id: row.left for row in rows}
 
@@ -116,12 +120,13 @@ async def take_keys(tx: Tx, devices: Sequence[Owned]) -> list[KeyRow]:
                  FROM unnest($1::bigint[], $2::bigint[]) a (account_id, device_id)
                  CROSS JOIN LATERAL (
                      SELECT id FROM messages.one_time_key o
-                     WHERE o.account_id = a.account_id AND o.device_id = a.device_id
+                     WHERE o.account_id = a.account_id AND o.device_id = a.device_id AND o.account_id = ANY($1)
                      ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
                  ) k
              )
              DELETE FROM messages.one_time_key k USING one
              WHERE k.account_id = one.account_id AND k.device_id = one.device_id AND k.id = one.id
+               AND k.account_id = ANY($1)
              RETURNING k.account_id, k.device_id, k.id, k.key, k.signature"""
     return await tx.rows(KeyRow, sql, [each.account_id for each in devices], [each.id for each in devices])
 
@@ -130,7 +135,8 @@ async def list_fallbacks(tx: Tx, devices: Sequence[Owned]) -> list[KeyRow]:
     """The fallback keys of those of the devices that are there."""
     sql = """SELECT d.account_id, d.id AS device_id, d.fallback_id AS id, d.fallback_key AS key,
                     d.fallback_signature AS signature
-             FROM unnest($1::bigint[], $2::bigint[]) a (account_id, id) JOIN messages.device d USING (account_id, id)"""
+             FROM unnest($1::bigint[], $2::bigint[]) a (account_id, id) JOIN messages.device d USING (account_id, id)
+             WHERE d.account_id = ANY($1)"""
     return await tx.rows(KeyRow, sql, [each.account_id for each in devices], [each.id for each in devices])
 
 

@@ -44,8 +44,10 @@ async def add_pushes(tx: Tx, account_ids: Sequence[int], before: int) -> None:
              SELECT d.account_id, d.id FROM messages.device d
              WHERE d.account_id = ANY($1) AND d.push IS NOT NULL AND (
                  EXISTS (SELECT FROM messages.inbox i WHERE i.account_id = d.account_id AND i.device_id = d.id
+                                                        AND i.account_id = ANY($1)
                                                         AND i.at <= $2)
                  OR EXISTS (SELECT FROM messages.note n WHERE n.account_id = d.account_id AND n.device_id = d.id
+                                                          AND n.account_id = ANY($1)
                                                           AND n.at <= $2))
              ORDER BY d.account_id, d.id
              ON CONFLICT (account_id, device_id) DO NOTHING"""
@@ -57,8 +59,10 @@ async def list_fresh(tx: Tx, account_ids: Sequence[int], after: int) -> list[int
     sql = """SELECT DISTINCT d.account_id AS id FROM messages.device d
              WHERE d.account_id = ANY($1) AND d.push IS NOT NULL AND (
                  EXISTS (SELECT FROM messages.inbox i WHERE i.account_id = d.account_id AND i.device_id = d.id
+                                                        AND i.account_id = ANY($1)
                                                         AND i.at > $2)
                  OR EXISTS (SELECT FROM messages.note n WHERE n.account_id = d.account_id AND n.device_id = d.id
+                                                          AND n.account_id = ANY($1)
                                                           AND n.at > $2))"""
     return [row.id for row in await tx.rows(_Id, sql, account_ids, after)]
 
