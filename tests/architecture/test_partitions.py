@@ -374,7 +374,7 @@ HOT |= {
     "list_fallbacks": ({"device"}, lambda tx: devices.list_fallbacks(tx, [MINE])),
     "count_keys": ({"one_time_key"}, lambda tx: devices.count_keys(tx, [MINE])),
     "insert_waking": ({"device", "waking"}, lambda tx: waking.insert_waking(tx, [ACCOUNT], 4)),
-    "add_pushes": ({"device", "inbox", "note", "push"}, lambda tx: waking.add_pushes(tx, [ACCOUNT], 0)),
+    "add_pushes": ({"device", "inbox", "note"}, lambda tx: waking.add_pushes(tx, [ACCOUNT], 0)),
     "delete_device": (
         {"device", "inbox", "note", "one_time_key", "push"},
         lambda tx: devices.delete_device(tx, ACCOUNT, MINE.id),
