@@ -172,6 +172,8 @@ async def spread_out(engines: Engines) -> AsyncIterator[Database]:
             await devices.insert_device(tx, number, number + 1, DEVICE)
             await devices.add_keys(tx, number, number + 1, [DEVICE.fallback_key], 200)
             await devices.set_push(tx, number, number + 1, {})
+            waits = "INSERT INTO messages.inbox VALUES ($1, $2, 7, 1, 'id', 1, 1, 0, 1, 0, 'x')"
+            await tx.execute(waits, number, number + 1)
             made = await conversations.insert_conversation(tx, number, "group")
             await conversations.add_members(tx, made, [number, ACCOUNT], "admin")
             await media.insert_upload(tx, f"{number}", ACCOUNT, 3, 1, 24)
@@ -374,7 +376,7 @@ HOT |= {
     "list_fallbacks": ({"device"}, lambda tx: devices.list_fallbacks(tx, [MINE])),
     "count_keys": ({"one_time_key"}, lambda tx: devices.count_keys(tx, [MINE])),
     "insert_waking": ({"device", "waking"}, lambda tx: waking.insert_waking(tx, [ACCOUNT], 4)),
-    "add_pushes": ({"device", "inbox", "note"}, lambda tx: waking.add_pushes(tx, [ACCOUNT], 0)),
+    "add_pushes": ({"device", "inbox", "note", "push"}, lambda tx: waking.add_pushes(tx, [ACCOUNT], 0)),
     "delete_device": (
         {"device", "inbox", "note", "one_time_key", "push"},
         lambda tx: devices.delete_device(tx, ACCOUNT, MINE.id),

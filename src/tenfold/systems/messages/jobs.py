@@ -8,16 +8,17 @@ import structlog
 
 from tenfold.platform.db import Tx
 from tenfold.platform.jobs import schedule
-from tenfold.systems.messages.actions import devices, media, pushing
+from tenfold.systems.messages.actions import devices, figures, media, pushing
 from tenfold.systems.messages.actions.context import Messages
 from tenfold.systems.messages.store import conversations as store
-from tenfold.systems.messages.store import devices as device_store
+from tenfold.systems.messages.store import devices as store_devices
 from tenfold.systems.messages.store import reports
+from tenfold.systems.messages.store.devices import Owned
 
 log = structlog.get_logger(__name__)
 
-#: Rows that one transaction removes, and devices that one run ends.
-BATCH, DEVICES = 5000, 1000
+#: Rows that one transaction removes, and devices that are looked at together.
+BATCH, DEVICES = 5000, 500
 DAY = 86_400_000
 
 
@@ -52,13 +53,16 @@ async def forget(messages: Messages) -> None:
 @schedule(every=timedelta(hours=1), name="messages-end-devices")
 async def end_devices(messages: Messages) -> None:
     """End devices that were left behind: not seen for twice as long as messages wait, or with too many waiting."""
-    settings = messages.settings
-    async with messages.runtime.db.read(fresh=True) as tx:
-        unseen = await device_store.list_unseen(tx, 2 * settings.days, DEVICES)
-        overfull = await device_store.list_overfull(tx, settings.inbox, DEVICES)
-    for device in {*unseen, *overfull}:
-        if await devices.end_device(messages, device):
-            log.info("device_left_behind", device_id=device.id)
+    settings, after = messages.settings, Owned(0, 0)
+    while True:
+        async with messages.runtime.db.read(fresh=True) as tx:
+            some = await store_devices.list_left(tx, after, 2 * settings.days, settings.inbox, DEVICES)
+        for each in some:
+            if each.behind and await devices.end_device(messages, Owned(each.account_id, each.id)):
+                log.info("device_left_behind", device_id=each.id)
+        if len(some) < DEVICES:
+            return
+        after = Owned(some[-1].account_id, some[-1].id)
 
 
 @schedule(every=timedelta(minutes=10), name="messages-remove-files")
@@ -73,3 +77,9 @@ async def push(messages: Messages) -> None:
     """Wake devices that haven't taken what came for them."""
     await pushing.look(messages)
     await pushing.send_due(messages)
+
+
+@schedule(every=timedelta(seconds=30), name="messages-count")
+async def count(messages: Messages) -> None:
+    """Count what was sent, for the home page."""
+    await figures.count(messages)

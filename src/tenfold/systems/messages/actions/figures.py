@@ -6,9 +6,12 @@ from typing import NamedTuple
 
 from tenfold.systems.messages.actions.context import Messages
 from tenfold.systems.messages.store import conversations, devices
+from tenfold.systems.messages.store import figures as store
+from tenfold.systems.messages.store.figures import Hour
 
 HOURS = 24
-_HOUR = 3_600_000
+#: Milliseconds of an hour, and in which what was sent has surely been committed.
+_HOUR, _SETTLED = 3_600_000, 15_000
 
 
 class Day(NamedTuple):
@@ -19,9 +22,29 @@ class Day(NamedTuple):
 
 
 async def read_day(messages: Messages) -> Day:
-    first = time.time_ns() // 1_000_000 // _HOUR - HOURS + 1
+    first = _first()
     series = [0] * HOURS
     async with messages.runtime.db.read() as tx:
-        for hour, count in await conversations.count_sent_by_hour(tx, first * _HOUR):
-            series[min(hour - first, HOURS - 1)] += count  # another process may be in the next hour already
+        for row in await store.list_hours(tx, first):
+            series[min(row.hour - first, HOURS - 1)] += row.sent  # another process may be in the next hour already
         return Day(await devices.estimate_devices(tx), await conversations.estimate_conversations(tx), series)
+
+
+async def count(messages: Messages) -> None:
+    """Count the messages that have been sent since the last time."""
+    first, settled = _first(), time.time_ns() // 1_000_000 - _SETTLED
+    async with messages.runtime.db.read(fresh=True) as tx:
+        known = {row.hour: row for row in await store.list_hours(tx, first)}
+    for hour in range(first, settled // _HOUR + 1):
+        row = known.get(hour, Hour(hour, 0, hour * _HOUR))
+        until = min(settled, (hour + 1) * _HOUR)
+        if row.until < until:
+            async with messages.runtime.db.transaction() as tx:
+                sent = row.sent + await store.count_sent(tx, row.until, until)
+                await store.put_hour(tx, Hour(hour, sent, until))
+    async with messages.runtime.db.transaction() as tx:
+        await store.delete_hours(tx, first - HOURS)
+
+
+def _first() -> int:
+    return time.time_ns() // 1_000_000 // _HOUR - HOURS + 1

@@ -37,3 +37,12 @@ CREATE INDEX doomed_due ON messages.doomed (due_at);
 
 -- Each writing of a part is an object of its own: what is there stays whole until the next one counts.
 ALTER TABLE messages.backup_part ADD COLUMN key text NOT NULL;
+
+-- Messages of each hour (since 1970), for figures, and the time (milliseconds since 1970) up to which they are counted.
+-- distribute: messages.hourly by hour
+CREATE TABLE messages.hourly (
+    hour bigint NOT NULL,
+    sent bigint NOT NULL,
+    until bigint NOT NULL,
+    PRIMARY KEY (hour)
+);

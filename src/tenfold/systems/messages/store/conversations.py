@@ -31,11 +31,6 @@ class _Id(NamedTuple):
     id: int
 
 
-class _Hour(NamedTuple):
-    hour: int
-    sent: int
-
-
 _CONVERSATION = "id, kind, revision, last_seq, created_at, invite, invite_by, invite_ends_at"
 
 
@@ -253,10 +248,3 @@ async def estimate_conversations(tx: Tx) -> int:
              FROM pg_class WHERE oid = 'messages.conversation'::regclass"""
     estimate = int(await tx.value(sql))
     return estimate if estimate >= 0 else int(await tx.value("SELECT count(*) FROM messages.conversation"))
-
-
-async def count_sent_by_hour(tx: Tx, since: int) -> list[tuple[int, int]]:
-    """Messages of each hour since a time (milliseconds since 1970), as (hours since 1970, count)."""
-    sql = """SELECT (at / 3600000)::bigint AS hour, count(*) AS sent FROM messages.sent
-             WHERE at >= $1 AND seq > 0 GROUP BY 1"""
-    return [(row.hour, row.sent) for row in await tx.rows(_Hour, sql, since)]

@@ -154,18 +154,23 @@ async def set_push(tx: Tx, account_id: int, id: int, subscription: Any) -> bool:
     return await tx.execute(sql, account_id, id, subscription) == 1
 
 
-async def list_unseen(tx: Tx, days: int, limit: int) -> list[Owned]:
-    """Devices that have not been connected for so long."""
-    sql = """SELECT account_id, id FROM messages.device
-             WHERE coalesce(seen_at, added_at) < now() - make_interval(days => $1) LIMIT $2"""
-    return await tx.rows(Owned, sql, days, limit)
+class Left(NamedTuple):
+    """A device, and whether it was left behind."""
+
+    account_id: int
+    id: int
+    behind: bool
 
 
-async def list_overfull(tx: Tx, most: int, limit: int) -> list[Owned]:
-    """Devices for which more messages wait than may."""
-    sql = """SELECT account_id, device_id AS id FROM messages.inbox
-             GROUP BY account_id, device_id HAVING count(*) > $1 LIMIT $2"""
-    return await tx.rows(Owned, sql, most, limit)
+async def list_left(tx: Tx, after: Owned, days: int, most: int, limit: int) -> list[Left]:
+    """Devices after one, with those left behind: not connected for so many days, or with more than `most` waiting."""
+    sql = """SELECT d.account_id, d.id,
+                    coalesce(d.seen_at, d.added_at) < now() - make_interval(days => $3)
+                    OR EXISTS (SELECT FROM messages.inbox i WHERE i.account_id = d.account_id AND i.device_id = d.id
+                               OFFSET $4) AS behind
+             FROM messages.device d WHERE (d.account_id, d.id) > ($1, $2)
+             ORDER BY d.account_id, d.id LIMIT $5"""
+    return await tx.rows(Left, sql, *after, days, most, limit)
 
 
 async def estimate_devices(tx: Tx) -> int:
