@@ -3,7 +3,7 @@
 import time
 from typing import Annotated, Any
 
-from litestar import Controller, Request, Response, delete, get, head, post, put
+from litestar import Controller, MediaType, Request, Response, delete, get, head, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Stream
@@ -96,7 +96,7 @@ class MediaEndpoints(Controller):
         upload_id: FromPath[str],
         messages: NamedDependency[Messages],
         principal: NamedDependency[Principal],
-    ) -> Response[Any]:
+    ) -> Response[None]:
         return await _serve(request, upload_id, messages, principal)
 
     @put("/backup")
@@ -155,7 +155,7 @@ async def _serve(
     }
     asked = request.headers
     if "if-none-match" in asked and not has_changed(asked["if-none-match"], etag):
-        return Response(b"", status_code=304, headers=headers)
+        return Response(None, status_code=304, headers=headers, media_type=MediaType.TEXT)
     wanted = None if request.method == "HEAD" else parse_range(asked.get("range", ""))
     if wanted is None or asked.get("if-range", etag) != etag:
         start, end, status = 0, upload.size, 200
@@ -167,5 +167,5 @@ async def _serve(
         headers["content-range"] = f"bytes {start}-{end - 1}/{upload.size}"
     headers["content-length"] = str(end - start)
     if request.method == "HEAD":
-        return Response(b"", headers=headers)
+        return Response(None, headers=headers, media_type=MediaType.TEXT)
     return Stream(media.read(messages.runtime.blobs, upload, start, end), status_code=status, headers=headers)
