@@ -347,7 +347,6 @@ DEVICE = AddDevice(
 )  # fmt: skip
 MINE = Owned(ACCOUNT, ACCOUNT + 1)
 PLACE = 7
-GROUP = conversations.ConversationRow(PLACE, "group", 1, 0, NOW, None, None, None)
 #: What it takes to read a conversation, to begin sessions, to wake somebody, and to send a file.
 HOT |= {
     "find_conversation (messages)": ({"conversation"}, lambda tx: conversations.find_conversation(tx, PLACE)),

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.systems.messages.devices import API, added, answered, number_of, refused, run
 
-from tenfold.systems.messages.actions import pushing
+from tenfold.systems.messages.actions.waking import wake
 from tenfold.systems.messages.engine import push
 from tenfold.systems.messages.rules.push import ATTEMPTS, host_of, outcome
 from tenfold.systems.messages.settings import MessagesSettings
@@ -151,7 +151,7 @@ async def comes(stack: Any, client: httpx.AsyncClient, *devices: int, seq: int =
         for device_id in devices:
             sql = "INSERT INTO messages.inbox VALUES ($1, $2, 7, $3, 'id', 1, 1, $4, $5, 0, 'x')"
             await tx.execute(sql, account_id, device_id, seq, at, at + 10**9)
-        await pushing.wake(stack.state("messages"), tx, [account_id, 99])
+        await wake(stack.state("messages").settings, tx, [account_id, 99])
 
 
 async def passes(stack: Any) -> None:
@@ -213,7 +213,7 @@ async def test_what_came_meanwhile_has_its_own_look(stack: Any, alice: httpx.Asy
     assert (len(service.taken), await left(stack)) == (1, (0, 0))
     async with stack.db.transaction() as tx:
         await tx.execute("DELETE FROM messages.inbox")  # it was acknowledged in time
-        await pushing.wake(stack.state("messages"), tx, [int(await number_of(alice))])
+        await wake(stack.state("messages").settings, tx, [int(await number_of(alice))])
     await passes(stack)
     assert (len(service.taken), await left(stack)) == (1, (0, 0))
 

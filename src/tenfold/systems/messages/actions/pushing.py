@@ -6,18 +6,17 @@ devices haven't taken it, and each of them gets one message, sent again until it
 
 import asyncio
 import time
-from collections.abc import Collection
 
 import aiohttp
 import msgspec
 import structlog
 
 from tenfold.contracts.messages.entities import PushKey, Subscribe
-from tenfold.platform.db import Tx
 from tenfold.platform.errors import Invalid
 from tenfold.platform.identity import Principal
 from tenfold.systems.messages.actions.context import Messages
 from tenfold.systems.messages.actions.people import CHANGE
+from tenfold.systems.messages.actions.waking import WAIT
 from tenfold.systems.messages.engine import push
 from tenfold.systems.messages.engine.push import Subscription, Vapid
 from tenfold.systems.messages.errors import DeviceNotFound, PushOff, PushServiceUnknown
@@ -27,8 +26,6 @@ from tenfold.systems.messages.store.waking import Due
 
 log = structlog.get_logger(__name__)
 
-#: Seconds that a connected device has to acknowledge what came, before it is woken.
-WAIT = 4.0
 #: What is said. Everything else is behind sealed messages.
 MESSAGE = b'{"t":"waiting"}'
 #: Accounts and devices that are dealt with at once, messages on their way at once, and seconds for one.
@@ -68,16 +65,6 @@ async def unsubscribe(messages: Messages, device_id: int, principal: Principal) 
     async with messages.runtime.db.transaction() as tx:
         if not await devices.set_push(tx, account_id, device_id, None):
             raise DeviceNotFound
-
-
-async def wake(messages: Messages, tx: Tx, account_ids: Collection[int]) -> None:
-    """Something came for these accounts: wake those of their devices that don't take it soon, once this has committed.
-
-    One statement, which finds nothing where nobody has subscribed. Call it last in a transaction: it may wait a moment
-    for another one that does the same for the same account.
-    """
-    if messages.settings.push_contact and account_ids:
-        await waking.insert_waking(tx, sorted(account_ids), WAIT)
 
 
 async def look(messages: Messages) -> int:
