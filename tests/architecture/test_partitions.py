@@ -169,8 +169,8 @@ async def spread_out(engines: Engines) -> AsyncIterator[Database]:
             await answers_library.insert_upload(tx, upload(number))
         for number in (*range(40), ACCOUNT):
             await people.lock_people(tx, [number])
-            await devices.insert_device(tx, number, number + 1, DEVICE)
-            await devices.add_keys(tx, number, number + 1, [DEVICE.fallback_key], 200)
+            await devices.insert_device(tx, number, number + 1, ADDED)
+            await devices.add_keys(tx, number, number + 1, [ADDED.fallback_key], 200)
             await devices.set_push(tx, number, number + 1, {})
             waits = "INSERT INTO messages.inbox VALUES ($1, $2, 7, 1, 'id', 1, 1, 0, 1, 0, 'x')"
             await tx.execute(waits, number, number + 1)
@@ -289,6 +289,56 @@ HOT |= {
 }
 
 
+PREKEY = OneTimeKey(id="a", key="k" * 43, signature="s" * 86)
+ADDED = AddDevice(
+    name="laptop", identity_key="i" * 43, signing_key="s" * 43, signature="g" * 86, fallback_key=PREKEY,
+)  # fmt: skip
+OWNED = Owned(ACCOUNT, ACCOUNT + 1)
+GROUP = 7
+#: What it takes to read a conversation, to begin sessions, to wake somebody, and to send a file.
+HOT |= {
+    "find_conversation (messages)": ({"conversation"}, lambda tx: conversations.find_conversation(tx, GROUP)),
+    "lock_conversation (of groups)": ({"conversation"}, lambda tx: conversations.lock_conversation(tx, GROUP)),
+    "raise_revisions (of groups)": ({"conversation"}, lambda tx: conversations.raise_revisions(tx, [GROUP])),
+    "is_member (of groups)": ({"member"}, lambda tx: conversations.is_member(tx, GROUP, ACCOUNT)),
+    "list_members (of groups)": ({"member"}, lambda tx: conversations.list_members(tx, [GROUP])),
+    "list_standings": ({"member"}, lambda tx: conversations.list_standings(tx, GROUP)),
+    "set_blocks": ({"member"}, lambda tx: conversations.set_blocks(tx, GROUP, ACCOUNT, blocks=True)),
+    "add_member_device": (
+        {"member", "member_device"},
+        lambda tx: conversations.add_member_device(tx, [GROUP], ACCOUNT, 99),
+    ),
+    "list_memberships": ({"membership"}, lambda tx: conversations.list_memberships(tx, ACCOUNT, 0, 100)),
+    "find_direct": ({"membership"}, lambda tx: conversations.find_direct(tx, ACCOUNT, 3)),
+    "find_begun": ({"begun"}, lambda tx: conversations.find_begun(tx, ACCOUNT, "key")),
+    "delete_member": (
+        {"member", "member_device", "membership"},
+        lambda tx: conversations.delete_member(tx, GROUP, ACCOUNT),
+    ),
+    "lock_people": ({"person"}, lambda tx: people.lock_people(tx, [ACCOUNT])),
+    "blocks": ({"block"}, lambda tx: people.blocks(tx, ACCOUNT, 7)),
+    "insert_block": ({"block"}, lambda tx: people.insert_block(tx, ACCOUNT, 7)),
+    "list_devices": ({"device"}, lambda tx: devices.list_devices(tx, ACCOUNT)),
+    "take_keys": ({"one_time_key"}, lambda tx: devices.take_keys(tx, [OWNED])),
+    "list_fallbacks": ({"device"}, lambda tx: devices.list_fallbacks(tx, [OWNED])),
+    "count_keys": ({"one_time_key"}, lambda tx: devices.count_keys(tx, [OWNED])),
+    "insert_waking": ({"device", "waking"}, lambda tx: waking.insert_waking(tx, [ACCOUNT], 4)),
+    "add_pushes": ({"device", "inbox", "note", "push"}, lambda tx: waking.add_pushes(tx, [ACCOUNT], 0)),
+    "delete_device": (
+        {"device", "inbox", "note", "one_time_key", "push"},
+        lambda tx: devices.delete_device(tx, ACCOUNT, OWNED.id),
+    ),
+    "find_upload (messages)": ({"upload"}, lambda tx: media.find_upload(tx, "7")),
+    "add_part": ({"upload"}, lambda tx: media.add_part(tx, "7", 1)),
+    "add_stored": ({"stored"}, lambda tx: media.add_stored(tx, ACCOUNT, 1, 2)),
+    "put_part": (
+        {"backup", "backup_part"},
+        lambda tx: backups.put_part(tx, ACCOUNT, PartRow(1, 1, 1, "a.bin")),
+    ),
+    "find_part": ({"backup", "backup_part"}, lambda tx: backups.find_part(tx, ACCOUNT, 1)),
+}
+
+
 READ = answers_library.Read(title="Owls", kind="text", pages=0, text="Owls", blocks=b"[]")
 PREPARED = [answers_library.Prepared(b"digest", b"")]
 #: What it takes that a document comes in, and that somebody looks at it.
@@ -338,56 +388,6 @@ HOT |= {
         lambda tx: asking.list_conversations(tx, ACCOUNT, COLLECTION, None, 30),
     ),
     "find_revision": ({"segment", "dead"}, lambda tx: asking.find_revision(tx, COLLECTION)),
-}
-
-
-PREKEY = OneTimeKey(id="a", key="k" * 43, signature="s" * 86)
-DEVICE = AddDevice(
-    name="laptop", identity_key="i" * 43, signing_key="s" * 43, signature="g" * 86, fallback_key=PREKEY,
-)  # fmt: skip
-MINE = Owned(ACCOUNT, ACCOUNT + 1)
-PLACE = 7
-#: What it takes to read a conversation, to begin sessions, to wake somebody, and to send a file.
-HOT |= {
-    "find_conversation (messages)": ({"conversation"}, lambda tx: conversations.find_conversation(tx, PLACE)),
-    "lock_conversation": ({"conversation"}, lambda tx: conversations.lock_conversation(tx, PLACE)),
-    "raise_revisions": ({"conversation"}, lambda tx: conversations.raise_revisions(tx, [PLACE])),
-    "is_member": ({"member"}, lambda tx: conversations.is_member(tx, PLACE, ACCOUNT)),
-    "list_members": ({"member"}, lambda tx: conversations.list_members(tx, [PLACE])),
-    "list_standings": ({"member"}, lambda tx: conversations.list_standings(tx, PLACE)),
-    "set_blocks": ({"member"}, lambda tx: conversations.set_blocks(tx, PLACE, ACCOUNT, blocks=True)),
-    "add_member_device": (
-        {"member", "member_device"},
-        lambda tx: conversations.add_member_device(tx, [PLACE], ACCOUNT, 99),
-    ),
-    "list_memberships": ({"membership"}, lambda tx: conversations.list_memberships(tx, ACCOUNT, 0, 100)),
-    "find_direct": ({"membership"}, lambda tx: conversations.find_direct(tx, ACCOUNT, 3)),
-    "find_begun": ({"begun"}, lambda tx: conversations.find_begun(tx, ACCOUNT, "key")),
-    "delete_member": (
-        {"member", "member_device", "membership"},
-        lambda tx: conversations.delete_member(tx, PLACE, ACCOUNT),
-    ),
-    "lock_people": ({"person"}, lambda tx: people.lock_people(tx, [ACCOUNT])),
-    "blocks": ({"block"}, lambda tx: people.blocks(tx, ACCOUNT, 7)),
-    "insert_block": ({"block"}, lambda tx: people.insert_block(tx, ACCOUNT, 7)),
-    "list_devices": ({"device"}, lambda tx: devices.list_devices(tx, ACCOUNT)),
-    "take_keys": ({"one_time_key"}, lambda tx: devices.take_keys(tx, [MINE])),
-    "list_fallbacks": ({"device"}, lambda tx: devices.list_fallbacks(tx, [MINE])),
-    "count_keys": ({"one_time_key"}, lambda tx: devices.count_keys(tx, [MINE])),
-    "insert_waking": ({"device", "waking"}, lambda tx: waking.insert_waking(tx, [ACCOUNT], 4)),
-    "add_pushes": ({"device", "inbox", "note", "push"}, lambda tx: waking.add_pushes(tx, [ACCOUNT], 0)),
-    "delete_device": (
-        {"device", "inbox", "note", "one_time_key", "push"},
-        lambda tx: devices.delete_device(tx, ACCOUNT, MINE.id),
-    ),
-    "find_upload (messages)": ({"upload"}, lambda tx: media.find_upload(tx, "7")),
-    "add_part": ({"upload"}, lambda tx: media.add_part(tx, "7", 1)),
-    "add_stored": ({"stored"}, lambda tx: media.add_stored(tx, ACCOUNT, 1, 2)),
-    "put_part": (
-        {"backup", "backup_part"},
-        lambda tx: backups.put_part(tx, ACCOUNT, PartRow(1, 1, 1, "a.bin")),
-    ),
-    "find_part": ({"backup", "backup_part"}, lambda tx: backups.find_part(tx, ACCOUNT, 1)),
 }
 
 
