@@ -47,8 +47,9 @@ async def list_held(db: Database, limit: int) -> list[Held]:
         Held(
             id=str(row.id),
             at=row.created_at,
-            kind="report",
-            reasons={f"{names.get(row.account_id, row.account_id)}, by {names.get(row.by_id, row.by_id)}": 1.0},
+            # People's own words, of which nothing is sure.
+            kind=f"{names.get(row.by_id, row.by_id)} reports {names.get(row.account_id, row.account_id)}",
+            reasons={},
             text="\n".join([row.reason, *(f"> {each}" for each in row.quoted)]),
         )
         for row in found
