@@ -266,7 +266,7 @@ async def durable(town: Town) -> None:
         claim="... for each second of the web process's processor time", measured=median(busy), unit="/s",
         limit=median(bare_busy), limit_of="the relay's",
     ))  # fmt: skip
-    report.figures["messages_per_second"] = rate
+    report.figures["messages_per_core"] = rate
 
 
 def _sum(talking: Sequence[Pair]) -> int:
@@ -400,7 +400,7 @@ async def idle(town: Town) -> None:
             claim="... memory of each", measured=held / 1024, unit="KiB",
             note=f"And {theirs / 1024:.1f} KiB in the engines. For scale: 41 kB (measured elsewhere).",
         ))  # fmt: skip
-        report.figures["connection_bytes"] = held
+        report.figures["bytes_per_connection"] = held
         storm = devices[: size.storm]
         for each in storm:
             each.socket.drop()

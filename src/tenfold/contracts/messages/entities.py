@@ -244,7 +244,7 @@ class Upload(_Told, frozen=True):
 class BackupHead(_Asked, frozen=True):
     """How the backup's key is made of a passphrase, and that key, sealed. Replaced as a whole."""
 
-    version: Annotated[int, Meta(ge=1, le=2**31)]
+    version: Annotated[int, Meta(ge=1, le=2**31 - 1)]
     #: What a client needs to open it: derivation, salt, rounds, sealed key. The server doesn't look into it.
     sealed: Annotated[str, Meta(min_length=1, max_length=4096, pattern="^[!-~]*$")]
 

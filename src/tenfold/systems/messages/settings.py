@@ -49,6 +49,8 @@ class MessagesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     backup_bytes: Positive = 1024**3
     #: Days that an invitation is good.
     invite_days: Positive = 7
+    #: People that an account may block.
+    blocked: Positive = 1000
     #: Where push services reach whoever runs this (RFC 8292), as mailto:someone@example.org or https://; "": no push.
     push_contact: str = ""
     #: Hosts of push services beside those of the browsers, as "push.example.org" or "127.0.0.1:8099".

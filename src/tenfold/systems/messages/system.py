@@ -1,16 +1,25 @@
 """The front door of messages."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from tenfold.platform import telemetry
 from tenfold.platform.runtime import Runtime
-from tenfold.platform.system import System
+from tenfold.platform.system import Figure, Reviews, System
+from tenfold.systems.messages import jobs
+from tenfold.systems.messages.actions import reports
 from tenfold.systems.messages.actions.acknowledging import Acknowledging
 from tenfold.systems.messages.actions.connecting import Connections
 from tenfold.systems.messages.actions.context import Messages
+from tenfold.systems.messages.actions.figures import read_day
 from tenfold.systems.messages.actions.sending import Sending
+from tenfold.systems.messages.capacity import capacity
+from tenfold.systems.messages.demo import demo
+from tenfold.systems.messages.endpoints.conversations import ConversationEndpoints
+from tenfold.systems.messages.endpoints.devices import DeviceEndpoints
+from tenfold.systems.messages.endpoints.media import MediaEndpoints
+from tenfold.systems.messages.endpoints.people import PeopleEndpoints
 from tenfold.systems.messages.endpoints.socket import SocketEndpoints
 from tenfold.systems.messages.hot import Routes, Watching
 from tenfold.systems.messages.settings import MessagesSettings
@@ -42,6 +51,16 @@ async def start(runtime: Runtime) -> AsyncIterator[Messages]:
                 await keeping
 
 
+async def figures(messages: Messages) -> Sequence[Figure]:
+    """Devices, conversations, and the messages of the last 24 hours."""
+    day = await read_day(messages)
+    return [
+        Figure(label="Devices", value=day.devices),
+        Figure(label="Conversations", value=day.conversations),
+        Figure(label="Messages in 24 h", value=sum(day.messages), series=day.messages),
+    ]
+
+
 system: System[Messages] = System(
     name="messages",
     title="Messages",
@@ -49,8 +68,13 @@ system: System[Messages] = System(
     package="tenfold.systems.messages",
     settings=MessagesSettings,
     start=start,
-    controllers=(SocketEndpoints,),
+    controllers=(SocketEndpoints, DeviceEndpoints, PeopleEndpoints, ConversationEndpoints, MediaEndpoints),
+    schedules=(jobs.end_waiting, jobs.forget, jobs.end_devices, jobs.remove_files, jobs.push, jobs.count),
     pages=frozenset({"", "app"}),
     provide=lambda messages: {"messages": messages},
+    demo=demo,
+    reviews=Reviews(list=reports.list_held, close=reports.close),
+    figures=figures,
+    capacity=capacity,
     drain=lambda messages: messages.connections.drain(),
 )

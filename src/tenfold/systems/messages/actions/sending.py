@@ -16,6 +16,7 @@ from tenfold.platform.db import Tx
 from tenfold.platform.errors import TenfoldError
 from tenfold.platform.runtime import Runtime
 from tenfold.systems.messages.actions.batching import Batcher
+from tenfold.systems.messages.actions.waking import wake
 from tenfold.systems.messages.errors import (
     ContentTooLarge,
     ConversationNotFound,
@@ -89,6 +90,7 @@ class Sending:
             ]
             if rows:
                 await inbox.add_notes(tx, asked, rows, now, now + days * 86_400_000)
+                await wake(self._settings, tx, {account_id for account_id, _, _ in rows})
         by_account: dict[int, dict[int, tuple[int, bytes]]] = {}
         for account_id, device_id, note_id in rows:
             kind, body = asked.envelopes[device_id]
@@ -128,6 +130,8 @@ class Sending:
                 days = self._settings.days * 86_400_000
                 ends_at = [now + min(each.expires * 1000 or days, days) for each, _, _ in written]
                 await inbox.add_messages(tx, written, ends_at)
+                loud = {account_id for each, _, to in written if not each.quiet for account_id in to.values()}
+                await wake(self._settings, tx, loud)
         for sealed, stored, devices in written:
             await self._tell(sealed, stored, devices)
         return outcomes
