@@ -34,8 +34,7 @@ from tenfold.systems.chat.types import Message, Spent, StoredFile
 from tenfold.systems.links import rules, store
 from tenfold.systems.links.types import StoredLink
 from tenfold.systems.messages import types as messages_types
-from tenfold.systems.messages.store import inbox
-from tenfold.systems.messages.store import backups, conversations, devices, media, people, waking
+from tenfold.systems.messages.store import backups, conversations, devices, inbox, media, people, waking
 from tenfold.systems.messages.store.backups import PartRow
 from tenfold.systems.messages.store.devices import Owned
 

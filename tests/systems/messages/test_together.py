@@ -22,7 +22,7 @@ async def test_a_conversation_that_is_begun_can_be_written_in(
     conversation = await direct(alice, bob)
     number = int(conversation["id"])
     async with stack.served() as address, line(address, await who(alice), hers) as a:
-        async with line(address, await who(bob), his) as b:
+        async with line(address, await who(bob), his) as b:  # he is gone before she goes on
             await a.expect("caught_up")
             await b.expect("caught_up")
             await a.send(number, {his: "sealed"}, revision=conversation["revision"])
@@ -63,8 +63,8 @@ async def test_who_is_removed_gets_and_says_nothing_more(
     hers, his = [int((await added(each))["id"]) for each in (alice, bob)]
     conversation = await group(alice, bob)
     number = int(conversation["id"])
-    async with stack.served() as address, line(address, await who(alice), hers) as a:
-        async with line(address, await who(bob), his) as b:
+    async with stack.served() as address, line(address, await who(alice), hers) as a:  # noqa: SIM117
+        async with line(address, await who(bob), his) as b:  # he is gone before she goes on
             await b.send(number, revision=1, content="hello")
             await a.expect("message", content="hello")
             assert (await alice.delete(place(conversation, "members", await number_of(bob)))).status_code == 204

@@ -6,9 +6,6 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-#: Of an inner.
-VERSION = 1
-
 
 class To(msgspec.Struct, frozen=True):
     """Another message of the same conversation, by its sender and its id."""
@@ -125,7 +122,7 @@ class Inner(msgspec.Struct, frozen=True, omit_defaults=True, rename={"sender": "
     keys: GroupKey | UnsetType = UNSET
 
 
-_decode = msgspec.json.Decoder(Content).decode
+_decode: Any = msgspec.json.Decoder(Content).decode
 _decode_any: Any = msgspec.json.Decoder(Mapping[str, Any]).decode
 encode = msgspec.json.encode
 decode_inner = msgspec.json.Decoder(Inner).decode
@@ -134,7 +131,8 @@ decode_inner = msgspec.json.Decoder(Inner).decode
 def decode(data: bytes | msgspec.Raw) -> Shown:
     """A content, or what is known of one that isn't known. Raises msgspec.MsgspecError for what is none at all."""
     try:
-        return _decode(data)
+        content: Content = _decode(data)
+        return content
     except msgspec.ValidationError:
         kind = _decode_any(data).get("kind")
         if not isinstance(kind, str):

@@ -118,7 +118,7 @@ class Outgoing:
         self, conversation: str, name: str, *, content: bytes | None = None, keys: contents.GroupKey | None = None
     ) -> Inner:
         return Inner(
-            v=contents.VERSION,
+            v=1,
             sender=self._account,
             device=self._device,
             conversation=conversation,

@@ -10,7 +10,7 @@ from tenfold.platform.system import Figure, Reviews, System
 from tenfold.systems.messages import jobs
 from tenfold.systems.messages.actions import reports
 from tenfold.systems.messages.actions.acknowledging import Acknowledging
-from tenfold.systems.messages.actions.connecting import Connections
+from tenfold.systems.messages.actions.connections import Connections
 from tenfold.systems.messages.actions.context import Messages
 from tenfold.systems.messages.actions.figures import read_day
 from tenfold.systems.messages.actions.sending import Sending

@@ -9,7 +9,7 @@ from tenfold.systems.messages.hot import Routes, Watching
 from tenfold.systems.messages.settings import MessagesSettings
 
 if TYPE_CHECKING:
-    from tenfold.systems.messages.actions.connecting import Connections
+    from tenfold.systems.messages.actions.connections import Connections
 
 
 class Messages:
