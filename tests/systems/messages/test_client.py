@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -105,7 +106,7 @@ async def test_what_is_said_without_a_connection_is_sent_when_there_is_one(town:
     names = [alice.say(talk, f"{n}") for n in range(5)]
     for name in names:
         await alice.sent(name)
-    assert words(await heard(bob, 4)) == ["0", "1", "2", "3", "4"]
+    assert words(await heard(bob, 5)) == ["0", "1", "2", "3", "4"]
 
 
 async def test_a_group_talks_and_who_comes_later_gets_what_is_said_from_then_on(town: Town) -> None:
@@ -315,3 +316,38 @@ def test_a_backup_opens_with_its_passphrase_only() -> None:
     for version, number in ((2, 0), (3, 1)):
         with pytest.raises(backup.BackupBroken):
             list(backup.open_part(key, version, number, part))
+
+
+async def test_two_terminals_talk(town: Town) -> None:
+    async def terminal(name: str) -> asyncio.subprocess.Process:
+        client = await town.made(name)
+        client._keep.close()
+        arguments = ("--server", town.address, "--key", client.api.token, "--folder", str(town.folder / name / "tty"))
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "tenfold.contracts.messages.terminal",
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+
+    async def until(process: asyncio.subprocess.Process, wanted: str) -> str:
+        assert process.stdout is not None
+        async with asyncio.timeout(20):
+            while wanted not in (line := (await process.stdout.readline()).decode()):
+                assert line, f"it ended without saying {wanted}"
+            return line
+
+    alice, bob = await terminal("alice"), await terminal("bob")
+    assert alice.stdin is not None
+    assert bob.stdin is not None
+    for each in (alice, bob):
+        await until(each, "/help")
+    alice.stdin.write(b"/to bob\nhello\x1b[2J there\n")
+    assert "hello\N{REPLACEMENT CHARACTER}[2J there" in await until(bob, "hello")
+    bob.stdin.write(b"/to alice\nand you\n")
+    assert "bob: and you" in await until(alice, "and you")
+    for each in (alice, bob):
+        each.stdin.write(b"/quit\n")  # type: ignore[union-attr]
+        assert await each.wait() == 0
