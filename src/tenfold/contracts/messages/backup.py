@@ -56,9 +56,9 @@ def open_head(passphrase: str, sealed: str) -> bytes:
         raise WrongPassphrase from error
 
 
-def seal_part(key: bytes, version: int, number: int, lines: Iterable[object]) -> bytes:
+def seal_part(key: bytes, version: int, number: int, lines: Iterable[object], *, iv: bytes | None = None) -> bytes:
     """A part of JSON lines."""
-    iv = os.urandom(12)
+    iv = iv or os.urandom(12)
     data = gzip.compress(b"\n".join(map(msgspec.json.encode, lines)), mtime=0)
     return iv + AESGCM(key).encrypt(iv, data, _place(version, number))
 
