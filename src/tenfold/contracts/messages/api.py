@@ -60,11 +60,13 @@ class Api:
         own = {"content-type": kind} if content is not None else {}
         url = f"{self.address}{PREFIX}{path}"
         async with self.session.request(method, url, data=content, headers={**own, **(headers or {})}) as answer:
-            found = await answer.content.read(MOST_ANSWER)
-            if not answer.content.at_eof():
-                raise aiohttp.ClientPayloadError("the answer is too long")
+            found = bytearray()
+            async for chunk in answer.content.iter_chunked(65_536):
+                found += chunk
+                if len(found) > MOST_ANSWER:
+                    raise aiohttp.ClientPayloadError("the answer is too long")
             if answer.status < 400:
-                return found
+                return bytes(found)
             raise _refusal(answer, found)
 
     async def stream(self, path: str, chunk: int) -> AsyncIterator[bytes]:
@@ -114,7 +116,7 @@ class Api:
         )
 
 
-def _refusal(answer: aiohttp.ClientResponse, body: bytes) -> Refused:
+def _refusal(answer: aiohttp.ClientResponse, body: bytes | bytearray) -> Refused:
     try:
         problem = msgspec.json.decode(body, type=Problem)
     except msgspec.MsgspecError:

@@ -44,7 +44,7 @@ class KeptMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class KeptSession(msgspec.Struct, frozen=True, kw_only=True):
-    """A group session of another device in a backup: its key, from the first index that is known, as Megolm exports it."""
+    """A group session of another device in a backup: its key as Megolm exports it, from the first index known."""
 
     conversation: Id
     device: Id

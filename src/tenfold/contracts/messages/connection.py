@@ -418,7 +418,7 @@ class Connection:
     # Who there is.
 
     async def _meet(self, devices: Sequence[entities.Device]) -> bool:
-        """Begin sessions with devices. Whether there are some with which that can't be: keys that are forged, or gone."""
+        """Begin sessions with devices. Whether there are some with which it can't be, since keys are forged or gone."""
         by_id = {device.id: device for device in devices}
         met = set()
         for at in range(0, len(devices), 500):

@@ -1,6 +1,6 @@
 """What messages say once they are opened: contents, and the inner that binds one to its place.
 
-Whoever sends can write what they like into what is sealed, so everything is bounded here, and checked when it is opened.
+Whoever sends can write what they like into what is sealed: everything is bounded here, and checked when it is opened.
 """
 
 from collections.abc import Mapping
@@ -156,6 +156,11 @@ def decode(data: bytes | msgspec.Raw) -> Content | Unknown:
         if not isinstance(kind, str):
             raise
         return Unknown(kind[:100])
+
+
+def is_about(data: bytes | None) -> bool:
+    """Whether a content says something about its conversation."""
+    return data is not None and isinstance(decode(data), About)
 
 
 def check(content: Content) -> bytes:

@@ -267,9 +267,9 @@ class Crypto:
         )
         now = time.time()
         session, begun, count = GroupSession(), now, 0
-        if row is not None and row[2] < ROTATE_AFTER and 0 <= now - row[1] < ROTATE_SECONDS:
-            if set(msgspec.json.decode(row[3])) <= set(devices):
-                session, begun, count = GroupSession.from_pickle(row[0], self._keep.key), row[1], row[2]
+        good = row is not None and row[2] < ROTATE_AFTER and 0 <= now - row[1] < ROTATE_SECONDS
+        if row is not None and good and set(msgspec.json.decode(row[3])) <= set(devices):
+            session, begun, count = GroupSession.from_pickle(row[0], self._keep.key), row[1], row[2]
         name, key = str(session.session_id), str(session.session_key.to_base64())
         given = {device for (device,) in self._keep.rows("SELECT device FROM own_key WHERE session = ?", name)}
         sealed = session.encrypt(msgspec.json.encode(inner)).to_base64()
@@ -319,9 +319,7 @@ class Crypto:
     def _keep_inbound(self, conversation: str, device: str, session: InboundGroupSession) -> bool:
         """Of two keys of a session the one that opens more stays, if both are of the same ratchet."""
         place = conversation, device, session.session_id
-        row = self._keep.one(
-            "SELECT pickle FROM inbound WHERE conversation = ? AND device = ? AND session = ?", *place
-        )
+        row = self._keep.one("SELECT pickle FROM inbound WHERE conversation = ? AND device = ? AND session = ?", *place)
         if row is not None:
             before = InboundGroupSession.from_pickle(row[0], self._keep.key)
             at = before.first_known_index

@@ -1,11 +1,10 @@
-"""What comes in: opened, kept, and only then acknowledged. Nothing here waits; what is to be asked for becomes an errand.
+"""What comes in: opened, kept, and only then acknowledged. What is to be asked for becomes an errand; nothing waits.
 
 What can't be opened is kept sealed and asked for: a group's key by `key_request`, a broken session by `reset`. Both are
 asked again after growing pauses (`keep.PAUSES`), for as long as the message is younger than what servers keep.
 """
 
 import time
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -38,15 +37,16 @@ class Received(NamedTuple):
     content: Shown
 
 
-#: The columns of `message` that make a Received.
-COLUMNS = "conversation, seq, id, account, device, at, content, why"
-
-
-def read_row(row: tuple[str, int, str, str, str, int, bytes | None, str]) -> Received:
-    """What `COLUMNS` say."""
-    *place, content, why = row
-    shown: Shown = Gone(why) if why in ("deleted", "expired") else Unopened(why)
-    return Received(*place, shown if content is None else contents.decode(content))  # type: ignore[arg-type]
+def kept(keep: Keep, where: str, *args: object) -> list[tuple[int, Received]]:
+    """Messages as they are kept, each with its number among all of them. `where` ends the statement."""
+    sql = f"SELECT n, conversation, seq, id, account, device, at, content, why FROM message {where}"  # noqa: S608
+    found = []
+    for n, conversation, seq, name, account, device, at, content, why in keep.rows(sql, *args):
+        shown: Shown = Gone(why) if why in ("deleted", "expired") else Unopened(why)
+        if content is not None:
+            shown = contents.decode(content)
+        found.append((n, Received(conversation, seq, name, account, device, at, shown)))
+    return found
 
 
 class _Opened(NamedTuple):
@@ -76,8 +76,8 @@ class Incoming:
             opened = self._open(frame)
             new = keep.run(
                 """INSERT OR IGNORE INTO message
-                   (conversation, seq, id, account, device, at, content, why, sealed, ends_at)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                   (conversation, seq, id, account, device, at, content, why, sealed, ends_at, about)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
                 frame.conversation,
                 frame.seq,
                 frame.id,
@@ -88,6 +88,7 @@ class Incoming:
                 opened.why,
                 _encode(frame) if opened.ask is not None else None,
                 frame.at + frame.expires * 1000 if frame.expires > 0 else None,
+                contents.is_about(opened.content),
             )
             keep.move(frame.conversation, frame.seq)
             self._ask(frame, opened)
@@ -212,9 +213,10 @@ class Incoming:
 
     def _show(self, n: int, frame: frames.Message, content: bytes) -> None:
         self._keep.run(
-            """UPDATE message SET content = ?, why = '', sealed = NULL, n = 1 + (SELECT max(n) FROM message)
-               WHERE n = ?""",
+            """UPDATE message SET content = ?, why = '', sealed = NULL, about = ?,
+               n = 1 + (SELECT max(n) FROM message) WHERE n = ?""",
             content,
+            contents.is_about(content),
             n,
         )
         self._obey(frame, content)

@@ -21,7 +21,8 @@ CREATE TABLE IF NOT EXISTS device (
     id TEXT PRIMARY KEY, account TEXT NOT NULL, identity_key TEXT NOT NULL, signing_key TEXT NOT NULL,
     news INTEGER NOT NULL) WITHOUT ROWID;
 -- Conversations as the server last told of them: what their admins may do is decided here.
-CREATE TABLE IF NOT EXISTS place (conversation TEXT PRIMARY KEY, kind TEXT NOT NULL, admins TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS place (
+    conversation TEXT PRIMARY KEY, kind TEXT NOT NULL, admins TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS olm (
     device TEXT NOT NULL, session TEXT NOT NULL, pickle TEXT NOT NULL, used INTEGER NOT NULL,
     PRIMARY KEY (device, session)) WITHOUT ROWID;
@@ -42,9 +43,10 @@ CREATE TABLE IF NOT EXISTS position (conversation TEXT PRIMARY KEY, seq INTEGER 
 CREATE TABLE IF NOT EXISTS message (
     n INTEGER PRIMARY KEY, conversation TEXT NOT NULL, seq INTEGER NOT NULL, id TEXT NOT NULL, account TEXT NOT NULL,
     device TEXT NOT NULL, at INTEGER NOT NULL, content BLOB, why TEXT NOT NULL DEFAULT '', sealed BLOB,
-    ends_at INTEGER, given TEXT NOT NULL DEFAULT '[]',
+    ends_at INTEGER, given TEXT NOT NULL DEFAULT '[]', about INTEGER NOT NULL DEFAULT 0,
     UNIQUE (conversation, device, id));
 CREATE INDEX IF NOT EXISTS message_place ON message (conversation, seq);
+CREATE INDEX IF NOT EXISTS message_about ON message (conversation, seq) WHERE about;
 CREATE INDEX IF NOT EXISTS message_end ON message (ends_at) WHERE ends_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS message_sealed ON message (conversation, device) WHERE sealed IS NOT NULL;
 CREATE TABLE IF NOT EXISTS outbox (
@@ -166,14 +168,13 @@ class Keep:
     def forget(self) -> list[str]:
         """Drop what is over: messages' contents, and what nobody asks for any more. The conversations that changed."""
         now = time.time()
-        over = "ends_at <= ? AND why != 'expired'"
-        found = self.rows(f"SELECT DISTINCT conversation FROM message WHERE {over}", int(now * 1000))
-        if found:
-            self.run(f"UPDATE message SET content = NULL, sealed = NULL, why = 'expired' WHERE {over}", int(now * 1000))
+        sql = """UPDATE message SET content = NULL, sealed = NULL, ends_at = NULL, why = 'expired'
+                 WHERE ends_at <= ? RETURNING conversation"""
+        found = {conversation for (conversation,) in self.rows(sql, int(now * 1000))}
         self.run("DELETE FROM asked WHERE at < ?", now - 2 * 86_400)
         self.run("DELETE FROM note WHERE id NOT IN (SELECT id FROM note ORDER BY length(id) DESC, id DESC LIMIT 5000)")
         self.run("DELETE FROM own_key WHERE at < ?", now - OWN_KEY_SECONDS)
-        return [conversation for (conversation,) in found]
+        return sorted(found)
 
     def errand(
         self, conversation: str, device: str, content: bytes | None, *, keys: bytes | None = None, fresh: bool = False

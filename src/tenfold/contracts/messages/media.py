@@ -1,4 +1,4 @@
-"""Files of messages: sealed as they are read, uploaded in parts that are gone on with after anything, opened piece by piece."""
+"""Files of messages: sealed as they are read, uploaded in parts that can be gone on with, opened piece by piece."""
 
 import asyncio
 import io
@@ -42,9 +42,7 @@ class Media:
         with await asyncio.to_thread(path.open, "rb") as source:
             file = msgspec.structs.replace(await self._begin(source, path.name, kind), text=text)
         place = str(await asyncio.to_thread(path.resolve))
-        self._keep.run(
-            "INSERT INTO upload VALUES (?, ?, ?, ?)", file.upload, conversation, place, contents.check(file)
-        )
+        self._keep.run("INSERT INTO upload VALUES (?, ?, ?, ?)", file.upload, conversation, place, contents.check(file))
         return file.upload
 
     def unfinished(self) -> list[str]:
@@ -112,7 +110,7 @@ class Media:
                 return
 
     async def fetch(self, file: File) -> bytes:
-        """A file that somebody sent. Raises FileBroken, Refused, and ValueError for one that is too large for memory."""
+        """A file that somebody sent. Raises FileBroken, Refused, ValueError for one that is too large for memory."""
         if file.size > MOST_FETCHED:
             raise ValueError(f"{file.size:,} bytes are too many; save it instead")
         target = io.BytesIO()
@@ -121,14 +119,12 @@ class Media:
 
     async def save(self, file: File, path: Path) -> None:
         """A file that somebody sent, in a file that isn't there yet. Raises FileExistsError, FileBroken, Refused."""
-        part = path.with_name(f".{path.name}.part")
-        try:
-            with await asyncio.to_thread(part.open, "wb") as target:
+        with await asyncio.to_thread(path.open, "xb") as target:
+            try:
                 await self._fetch(file, target)
-            # A link, unlike a renaming, replaces nothing.
-            await asyncio.to_thread(os.link, part, path)
-        finally:
-            await asyncio.to_thread(part.unlink, missing_ok=True)
+            except BaseException:
+                await asyncio.to_thread(path.unlink)  # nothing of it is to be believed
+                raise
 
     async def _fetch(self, file: File, target: BinaryIO) -> None:
         opener = Opener(b64decode(file.key), b64decode(file.iv), file.part, sealed_size(file.size, file.part)[1])

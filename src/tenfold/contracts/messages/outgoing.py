@@ -82,9 +82,8 @@ class Outgoing:
         if len(self.flying) >= AHEAD:
             return None
         marks = ",".join("?" * len(blocked))
-        # No more than AHEAD of these are on their way.
-        sql = f"SELECT * FROM outbox WHERE conversation NOT IN ({marks}) ORDER BY n LIMIT {AHEAD}"
-        for row in self._keep.rows(sql, *blocked):
+        sql = f"SELECT * FROM outbox WHERE conversation NOT IN ({marks}) ORDER BY n LIMIT ?"  # noqa: S608
+        for row in self._keep.rows(sql, *blocked, AHEAD):  # fewer than AHEAD of these are on their way
             queued = Queued(*row)
             if queued.id not in self.flying:
                 return queued
@@ -189,8 +188,8 @@ class Outgoing:
             self._keep.run("DELETE FROM outbox WHERE id = ?", frame.id)
             self._keep.run(
                 """INSERT OR IGNORE INTO message
-                   (conversation, seq, id, account, device, at, content, ends_at, given)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                   (conversation, seq, id, account, device, at, content, ends_at, given, about)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
                 queued.conversation,
                 frame.seq,
                 frame.id,
@@ -200,6 +199,7 @@ class Outgoing:
                 queued.content,
                 frame.at + queued.expires * 1000 if queued.expires else None,
                 msgspec.json.encode(sorted(flying.devices)).decode(),
+                contents.is_about(queued.content),
             )
             content = contents.decode(queued.content)
             if isinstance(content, Delete) and content.to.account == self._account:
