@@ -183,14 +183,11 @@ class Client(Connection):
         return self.send(conversation, msgspec.structs.replace(file, text=text))
 
     async def send_path(self, conversation: str, path: Path, kind: str, *, text: str = "") -> str:
-        """Send a file from the disk. If that is interrupted, even by the program's death, `resume_files` goes on."""
-        return await self._finish(await self.media.begin(conversation, path, kind, text=text))
+        """Send a file from the disk. If it is interrupted, even by the program's death, `resume_file` goes on."""
+        return await self.resume_file(await self.media.begin(conversation, path, kind, text=text))
 
-    async def resume_files(self) -> list[str]:
-        """Go on with files that weren't uploaded wholly. The ids of their messages. Raises what `Media.go_on` does."""
-        return [await self._finish(upload) for upload in self.media.unfinished()]
-
-    async def _finish(self, upload: str) -> str:
+    async def resume_file(self, upload: str) -> str:
+        """Go on with one of `media.unfinished()`. The id of its message. Raises what `Media.go_on` does."""
         conversation, file = await self.media.go_on(upload)
         with self._keep.transaction():
             name = self.send(conversation, file)

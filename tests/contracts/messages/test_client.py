@@ -4,64 +4,18 @@ import asyncio
 import base64
 import hashlib
 import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from tests.contracts.messages.town import Town, heard, words
 
 from tenfold.contracts.messages import backup, frames
-from tenfold.contracts.messages.client import Client
 from tenfold.contracts.messages.connection import DeviceEnded, NotSent
 from tenfold.contracts.messages.content import About, Reaction, Text, To, Unopened
 from tenfold.contracts.messages.files import FileBroken, Sealed, seal, unseal
-from tenfold.contracts.messages.incoming import Received
 from tenfold.contracts.messages.safety import safety_number
-
-
-class Town:
-    """A server, and clients of its people."""
-
-    def __init__(self, stack: Any, address: str, folder: Path, open_: AsyncExitStack) -> None:
-        self.stack = stack
-        self.address = address
-        self.folder = folder
-        self._open = open_
-        self._tokens: dict[str, str] = {}
-
-    async def client(self, name: str, device: str = "one") -> Client:
-        return await self._open.enter_async_context(await self.made(name, device))
-
-    async def made(self, name: str, device: str = "one") -> Client:
-        if name not in self._tokens:
-            http = await self.stack.account(name)
-            self._tokens[name] = http.headers["authorization"].removeprefix("Bearer ")
-        return Client(self.address, self._tokens[name], self.folder / name / device)
-
-
-@pytest.fixture
-async def town(stack: Any, tmp_path: Path) -> AsyncIterator[Town]:
-    async with stack.served() as address, AsyncExitStack() as open_:
-        yield Town(stack, address, tmp_path, open_)
-
-
-async def heard(client: Client, count: int, after: int = 0) -> list[Received]:
-    """The first messages that a client has, once there are so many."""
-    found: list[Received] = []
-    async with asyncio.timeout(20):
-        async for _, message in client.messages(after):
-            found.append(message)
-            if len(found) == count:
-                break
-    return found
-
-
-def words(messages: list[Received]) -> list[str]:
-    return [
-        message.content.text if isinstance(message.content, Text) else repr(message.content) for message in messages
-    ]
 
 
 async def test_two_people_talk_and_every_device_has_all_of_it_in_order(town: Town) -> None:
