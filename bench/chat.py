@@ -295,7 +295,8 @@ async def judging(desk: Desk) -> None:
     wrong = f"{too_cheap:.0f} complex turns went to fast, {too_dear:.0f} simple ones to smart."
     report.add(Row(
         claim=f"... cost saved, at {fast:g} and {smart:g} dollars a million tokens",
-        measured=routed["cost saved"] * 100, unit="%", limit=routed["cost saved by perfect routing"] * 100, limit_of="routing without mistakes",
+        measured=routed["cost saved"] * 100, unit="%",
+        limit=routed["cost saved by perfect routing"] * 100, limit_of="routing without mistakes",
         note=wrong,
     ))  # fmt: skip
     held = [each for each in labelled.moderation() if each.held]
