@@ -196,6 +196,29 @@ def test_a_pdf_has_headings_pages_and_no_running_titles() -> None:
     assert [each.page for each in document.blocks] == [1, 1, 2, 2, 3, 3, 4, 4]
 
 
+def test_a_pdf_has_no_names_of_chapters_above_its_pages_and_no_table_of_contents() -> None:
+    contents = [
+        (20.0, "Contents"),
+        (11.0, "Owls . . . . . . . . 2"),
+        (11.0, "Mice ........ iv"),
+        (11.0, "Wait . . . ."),
+    ]
+    parts = [("Owls", "Habits", what) for what in ("fly", "hunt", "nest")]
+    parts += [("Mice", what.title(), what) for what in ("hide", "run", "eat", "dig", "sleep")]
+    pages = [
+        [(9.0, chapter), (20.0, title), (11.0, f"The one that {what}s is seen."), (11.0, f"Others {what} too.")]
+        for chapter, title, what in parts
+    ]
+    document = extract(pdf([contents, *pages]), "animals.pdf")
+    assert told(document)[:2] == [("heading", 1, "Contents"), ("paragraph", 0, "Wait . . . .")]
+    # What is large is a title, as on slides that go on, and stays.
+    assert told(document)[2:] == [
+        each
+        for _, title, what in parts
+        for each in (("heading", 1, title), ("paragraph", 0, f"The one that {what}s is seen. Others {what} too."))
+    ]
+
+
 def test_code_in_a_pdf_is_told_by_its_letters() -> None:
     apart = "let) Tj 30 0 Td (z;"  # without a space between its words, as browsers write it
     document = extract(pdf([[(11.0, apart), (11.0, "z = y;")]], flags=33), "a.pdf")  # 1: of fixed width
