@@ -1,4 +1,4 @@
-"""Answers over real documentation: Markdown, HTML and PDF of three packages, thirty questions, and some without an answer."""
+"""Answers over real documentation: Markdown, HTML and PDF of three packages, and what somebody asks of it."""
 
 import asyncio
 import gzip
@@ -115,7 +115,7 @@ async def library(shared_house: House) -> AsyncIterator[Library]:
         [collection] = (await client.get("/collections")).raise_for_status().json()["items"]
         library = Library(client, f"/collections/{collection['id']}")
         async with asyncio.timeout(240):
-            while (await client.get(library.path)).raise_for_status().json()["reading"]:
+            while (await client.get(library.path)).raise_for_status().json()["reading"]:  # noqa: ASYNC110 - it is of another process
                 await asyncio.sleep(0.5)
         yield library
 
