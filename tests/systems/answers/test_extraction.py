@@ -130,6 +130,19 @@ def test_a_page_without_what_leads_around_it() -> None:
     ]
 
 
+def test_a_section_may_have_the_name_of_what_leads_around() -> None:
+    """Generators of documentation make ids of titles."""
+    page = """<body><div id=docs-bottom-navigation>Previous: Syntax</div><div id=docs-copyright>By somebody</div>
+    <section id=menu><h2>Menu</h2><p>Menus pop up.</p></section>
+    <div class=section id=toc><h2 id=related>TOC</h2><p>A list.</p></div>"""
+    assert told(extract(page.encode(), "widgets.html")) == [
+        ("heading", 2, "Menu"),
+        ("paragraph", 0, "Menus pop up."),
+        ("heading", 2, "TOC"),
+        ("paragraph", 0, "A list."),
+    ]
+
+
 def test_plain_text() -> None:
     text = (
         "Owls\n====\n\nThey are quiet and they are large and they\nare seldom seen by anybody at day.\n\n"
