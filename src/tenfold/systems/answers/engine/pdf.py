@@ -144,19 +144,6 @@ def _body(lines: Sequence[Line]) -> float:
     return weight.most_common(1)[0][0] if weight else 0.0
 
 
-def _placed(line: Line) -> tuple[str, int]:
-    return _numberless(line.text), round(line.top)
-
-
-def _in_a_row(pages: set[int], page: int) -> bool:
-    """Whether a page is among OFTEN that follow each other; left and right pages may have different headers."""
-    return any(
-        all(first + step * more in pages for more in range(OFTEN))
-        for step in (1, 2)
-        for first in range(page - step * (OFTEN - 1), page + 1, step)
-    )
-
-
 def _numberless(text: str) -> str:
     return _NUMBERS.sub("#", text.lower()).strip()
 
