@@ -42,6 +42,12 @@ export default defineConfig({
     target: 'es2022',
     // light-dark() and nesting stay as written: every browser since the spring of 2024 knows them.
     cssTarget: ['chrome123', 'firefox120', 'safari17.5'],
+    // Olm looks for Node's modules before it takes the browser's; there is nothing to do about it.
+    rolldownOptions: {
+      onLog: (level, log, handle) => {
+        if (!(log.message.includes('@matrix-org/olm') && log.message.includes('externalized'))) handle(level, log);
+      },
+    },
     // The notices of what is bundled travel with it.
     license: { fileName: 'assets/licenses.md' },
   },

@@ -41,8 +41,9 @@ from tenfold.systems.answers.system import system as answers
 from tenfold.systems.chat.system import system as chat
 from tenfold.systems.feed.system import system as feed
 from tenfold.systems.links.system import system as links
+from tenfold.systems.messages.system import system as messages
 
-SYSTEMS: tuple[System[Any], ...] = (links, feed, chat, answers)
+SYSTEMS: tuple[System[Any], ...] = (links, feed, chat, answers, messages)
 
 
 class NothingTaken(NotFound):

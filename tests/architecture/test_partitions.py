@@ -13,6 +13,7 @@ import pytest
 
 from tenfold.app import packages
 from tenfold.contracts.links import LinksChanged
+from tenfold.contracts.messages.entities import AddDevice, OneTimeKey
 from tenfold.platform import outbox
 from tenfold.platform.bus.consumers import _note as note_handled
 from tenfold.platform.db import Database, Tx, open_database
@@ -32,6 +33,10 @@ from tenfold.systems.chat.store.memory import Summary
 from tenfold.systems.chat.types import Message, Spent, StoredFile
 from tenfold.systems.links import rules, store
 from tenfold.systems.links.types import StoredLink
+from tenfold.systems.messages import types as messages_types
+from tenfold.systems.messages.store import backups, conversations, devices, inbox, media, people, waking
+from tenfold.systems.messages.store.backups import PartRow
+from tenfold.systems.messages.store.devices import Owned
 
 PARTITIONS = 8
 MIGRATIONS = [migration for package in packages() for migration in migrations_of(package)]
@@ -163,6 +168,16 @@ async def spread_out(engines: Engines) -> AsyncIterator[Database]:
             await files.insert_file(tx, number, FILE)
             await answers_library.insert_collection(tx, number, ACCOUNT, "Notes", "")
             await answers_library.insert_upload(tx, upload(number))
+        for number in (*range(40), ACCOUNT):
+            await people.lock_people(tx, [number])
+            await devices.insert_device(tx, number, number + 1, ADDED)
+            await devices.add_keys(tx, number, number + 1, [ADDED.fallback_key], 200)
+            await devices.set_push(tx, number, number + 1, {})
+            waits = "INSERT INTO messages.inbox VALUES ($1, $2, 7, 1, 'id', 1, 1, 0, 1, 0, 'x')"
+            await tx.execute(waits, number, number + 1)
+            made = await conversations.insert_conversation(tx, number, "group")
+            await conversations.add_members(tx, made, [number, ACCOUNT], "admin")
+            await media.insert_upload(tx, f"{number}", ACCOUNT, 3, 1, 24)
         for number in (*range(101, 140), COLLECTION):
             await answers_chunks.insert_collection(tx, number, ACCOUNT, f"collection {number}")
         await asking.insert_conversation(tx, ACCOUNT, CONVERSATION, COLLECTION, "Why?")
@@ -275,6 +290,56 @@ HOT |= {
 }
 
 
+PREKEY = OneTimeKey(id="a", key="k" * 43, signature="s" * 86)
+ADDED = AddDevice(
+    name="laptop", identity_key="i" * 43, signing_key="s" * 43, signature="g" * 86, fallback_key=PREKEY,
+)  # fmt: skip
+OWNED = Owned(ACCOUNT, ACCOUNT + 1)
+GROUP = 7
+#: What it takes to read a conversation, to begin sessions, to wake somebody, and to send a file.
+HOT |= {
+    "find_conversation (messages)": ({"conversation"}, lambda tx: conversations.find_conversation(tx, GROUP)),
+    "lock_conversation (of groups)": ({"conversation"}, lambda tx: conversations.lock_conversation(tx, GROUP)),
+    "raise_revisions (of groups)": ({"conversation"}, lambda tx: conversations.raise_revisions(tx, [GROUP])),
+    "is_member (of groups)": ({"member"}, lambda tx: conversations.is_member(tx, GROUP, ACCOUNT)),
+    "list_members (of groups)": ({"member"}, lambda tx: conversations.list_members(tx, [GROUP])),
+    "list_standings": ({"member"}, lambda tx: conversations.list_standings(tx, GROUP)),
+    "set_blocks": ({"member"}, lambda tx: conversations.set_blocks(tx, GROUP, ACCOUNT, blocks=True)),
+    "add_member_device": (
+        {"member", "member_device"},
+        lambda tx: conversations.add_member_device(tx, [GROUP], ACCOUNT, 99),
+    ),
+    "list_memberships": ({"membership"}, lambda tx: conversations.list_memberships(tx, ACCOUNT, 0, 100)),
+    "find_direct": ({"membership"}, lambda tx: conversations.find_direct(tx, ACCOUNT, 3)),
+    "find_begun": ({"begun"}, lambda tx: conversations.find_begun(tx, ACCOUNT, "key")),
+    "delete_member": (
+        {"member", "member_device", "membership"},
+        lambda tx: conversations.delete_member(tx, GROUP, ACCOUNT),
+    ),
+    "lock_people": ({"person"}, lambda tx: people.lock_people(tx, [ACCOUNT])),
+    "blocks": ({"block"}, lambda tx: people.blocks(tx, ACCOUNT, 7)),
+    "insert_block": ({"block"}, lambda tx: people.insert_block(tx, ACCOUNT, 7)),
+    "list_devices": ({"device"}, lambda tx: devices.list_devices(tx, ACCOUNT)),
+    "take_keys": ({"one_time_key"}, lambda tx: devices.take_keys(tx, [OWNED])),
+    "list_fallbacks": ({"device"}, lambda tx: devices.list_fallbacks(tx, [OWNED])),
+    "count_keys": ({"one_time_key"}, lambda tx: devices.count_keys(tx, [OWNED])),
+    "insert_waking": ({"device", "waking"}, lambda tx: waking.insert_waking(tx, [ACCOUNT], 4)),
+    "add_pushes": ({"device", "inbox", "note", "push"}, lambda tx: waking.add_pushes(tx, [ACCOUNT], 0)),
+    "delete_device": (
+        {"device", "inbox", "note", "one_time_key", "push"},
+        lambda tx: devices.delete_device(tx, ACCOUNT, OWNED.id),
+    ),
+    "find_upload (messages)": ({"upload"}, lambda tx: media.find_upload(tx, "7")),
+    "add_part": ({"upload"}, lambda tx: media.add_part(tx, "7", 1)),
+    "add_stored": ({"stored"}, lambda tx: media.add_stored(tx, ACCOUNT, 1, 2)),
+    "put_part": (
+        {"backup", "backup_part"},
+        lambda tx: backups.put_part(tx, ACCOUNT, PartRow(1, 1, 1, "a.bin")),
+    ),
+    "find_part": ({"backup", "backup_part"}, lambda tx: backups.find_part(tx, ACCOUNT, 1)),
+}
+
+
 READ = answers_library.Read(title="Owls", kind="text", pages=0, text="Owls", blocks=b"[]")
 PREPARED = [answers_library.Prepared(b"digest", b"")]
 #: What it takes that a document comes in, and that somebody looks at it.
@@ -324,6 +389,37 @@ HOT |= {
         lambda tx: asking.list_conversations(tx, ACCOUNT, COLLECTION, None, 30),
     ),
     "find_revision": ({"segment", "dead"}, lambda tx: asking.find_revision(tx, COLLECTION)),
+}
+
+
+TALK, DEVICE = 1 << 42, 1 << 40
+SEALED = messages_types.Sealed(TALK, ACCOUNT, DEVICE, "message-1", 1, "sealed", {})
+STORED = messages_types.Stored(7, 1000, new=True)
+MARK = messages_types.Mark(TALK, ACCOUNT, 3)
+NOTE = messages_types.Sealed(TALK, ACCOUNT, DEVICE, "note-0001", 0, None, {DEVICE: (0, "sealed")})
+#: What a message takes that is sent, read out of an inbox, and acknowledged.
+HOT |= {
+    "lock_conversations": ({"conversation"}, lambda tx: inbox.lock_conversations(tx, [TALK])),
+    "list_sent": ({"sent"}, lambda tx: inbox.list_sent(tx, [SEALED])),
+    "list_members": ({"member", "member_device"}, lambda tx: inbox.list_members(tx, [TALK])),
+    "add_messages": (
+        {"sent", "conversation", "inbox"},
+        lambda tx: inbox.add_messages(tx, [(SEALED, STORED, {DEVICE: ACCOUNT})], [2000]),
+    ),
+    "add_sent_note": ({"sent"}, lambda tx: inbox.add_sent_note(tx, NOTE, 1000)),
+    "add_notes": ({"note"}, lambda tx: inbox.add_notes(tx, NOTE, [(ACCOUNT, DEVICE, 5)], 1000, 2000)),
+    "list_inbox": ({"inbox"}, lambda tx: inbox.list_inbox(tx, ACCOUNT, DEVICE, (0, 0), 1000, 256)),
+    "list_notes": ({"note"}, lambda tx: inbox.list_notes(tx, ACCOUNT, DEVICE, 0, 1000, 256)),
+    "lock_marks": ({"member"}, lambda tx: inbox.lock_marks(tx, [(TALK, ACCOUNT)])),
+    "delete_acknowledged": (
+        {"inbox", "note"},
+        lambda tx: inbox.delete_acknowledged(
+            tx, [messages_types.Ackable(ACCOUNT, DEVICE, TALK, 7), messages_types.Ackable(ACCOUNT, DEVICE, 0, 5)]
+        ),
+    ),
+    "move_delivered": ({"member", "sent"}, lambda tx: inbox.move_delivered(tx, [(MARK, 7)])),
+    "lock_read": ({"member"}, lambda tx: inbox.lock_read(tx, TALK, ACCOUNT)),
+    "move_read": ({"member", "sent"}, lambda tx: inbox.move_read(tx, TALK, ACCOUNT, 3, 7)),
 }
 
 

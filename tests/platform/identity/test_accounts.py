@@ -324,3 +324,16 @@ async def forgotten(browser):
     async with asyncio.timeout(5):
         while (await browser.get("/api/identity/me")).json()["account"]:
             pass
+
+
+async def test_names_are_found_by_their_beginning(db):
+    async with db.transaction() as tx:
+        for number, name in enumerate(("an_n", "ann", "ann_b", "annb", "bann", "zann")):
+            await store.insert_name(tx, name, number)
+            await store.insert_account(tx, number, name, name, "free", "hash")
+        assert await store.list_named(tx, "ann", 9) == [1, 2, 3]
+        assert await store.list_named(tx, "ann", 2) == [1, 2]
+        assert await store.list_named(tx, "ann_", 9) == [2]
+        assert await store.list_named(tx, "zannb", 9) == []
+        found = await store.list_accounts(tx, [1, 3, 99])
+        assert sorted(each.name for each in found) == ["ann", "annb"]

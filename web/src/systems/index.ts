@@ -69,6 +69,18 @@ export const systems: readonly SystemEntry[] = [
       'app/:id/:doc': () => import('./answers/ViewerPage.svelte'),
     },
   },
+  {
+    name: 'messages',
+    title: 'Messages',
+    nav: [{ label: 'Messages', path: 'app' }],
+    pages: {
+      '': () => import('./messages/MessagesPage.svelte'),
+      app: () => import('./messages/MessagesPage.svelte'),
+      'app/settings': () => import('./messages/SettingsPage.svelte'),
+      'app/c/:id': () => import('./messages/MessagesPage.svelte'),
+      'app/join/:code': () => import('./messages/JoinPage.svelte'),
+    },
+  },
 ];
 
 export const home: PageLoader = () => import('../home/HomePage.svelte');

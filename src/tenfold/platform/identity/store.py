@@ -47,6 +47,20 @@ async def find_account(tx: Tx, id: int) -> Account | None:
     return await tx.find(Account, sql, id)
 
 
+async def list_accounts(tx: Tx, ids: Sequence[int]) -> list[Account]:
+    """Those of the accounts that are there, in no order."""
+    sql = "SELECT id, name, display_name, tier, created_at FROM platform.account WHERE id = ANY($1)"
+    return await tx.rows(Account, sql, ids)
+
+
+async def list_named(tx: Tx, beginning: str, limit: int) -> list[int]:
+    """The accounts whose names begin so, in the order of these. `beginning` is folded, as names are there."""
+    # No letter of a name is behind "~", so this is a range of the index, whatever the plan is made for.
+    sql = """SELECT account_id AS id FROM platform.account_name
+             WHERE name ~>=~ $1 AND name ~<~ ($1 || '~') ORDER BY name USING ~<~ LIMIT $2"""
+    return [row.id for row in await tx.rows(_Id, sql, beginning, limit)]
+
+
 async def find_login(tx: Tx, id: int) -> Login | None:
     return await tx.find(Login, "SELECT id, password_hash, password_changed_at FROM platform.account WHERE id = $1", id)
 

@@ -1,0 +1,1 @@
+"""What can be done. Opens transactions; never across a stream."""

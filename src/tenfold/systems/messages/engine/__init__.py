@@ -1,0 +1,1 @@
+"""The heavy tool of messages: Web Push."""

@@ -1,0 +1,1 @@
+"""SQL. Takes a transaction, returns structs, decides nothing."""
