@@ -1,6 +1,7 @@
 """Messages in a terminal: python -m tenfold.contracts.messages.terminal --key KEY.
 
-It reads lines and prints what comes. What begins with a slash is a command; everything else is said in the conversation that is open.
+It reads lines and prints what comes. What begins with a slash is a command; everything else is said in the open
+conversation.
 """
 
 import argparse
@@ -130,7 +131,7 @@ class Terminal:
         if not self._open:
             print("! Open a conversation first: /to NAME", flush=True)
             return
-        file = Path(os.path.expanduser(path))  # noqa: ASYNC240  # it reads no disk
+        file = Path(path).expanduser()  # noqa: ASYNC240  # it reads no disk
         data = await asyncio.to_thread(file.read_bytes)
         kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
         await self._client.send_file(self._open, file.name, kind, data)
