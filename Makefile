@@ -40,7 +40,7 @@ check: $(INSTALLED) $(MODULES)  ## lint, format, types, import contracts
 	@$(WITH_NODE) npm run --silent check
 
 bench: $(INSTALLED) $(PAGES)  ## measure the claims of all systems, or of SYSTEM=links
-	@for system in $(or $(SYSTEM),links feed chat answers jobs); do $(BIN)/tenfold bench $$system || exit 1; done
+	@for system in $(or $(SYSTEM),links feed chat answers messages jobs); do $(BIN)/tenfold bench $$system || exit 1; done
 
 web: $(PAGES)  ## build the pages
 

@@ -7,6 +7,7 @@ turn with the gateway, so that what is added is seen and not what the model take
 import asyncio
 import os
 import random
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -56,7 +57,7 @@ class Size:
     streams: int
 
 
-FULL = Size(rounds=5, turn=3, firsts=60, tokens=64, streams=1000)
+FULL = Size(rounds=5, turn=3, firsts=40, tokens=64, streams=1000)
 QUICK = Size(rounds=2, turn=1, firsts=10, tokens=24, streams=200)
 
 
@@ -181,12 +182,14 @@ async def first_tokens(desk: Desk) -> None:
                     wanted=f"< {wanted:g} ms", met=added < wanted,
                     note=f"{median(found['ours']):,.1f} ms, asked directly {median(found['direct']):,.1f} ms.",
                 ))  # fmt: skip
+            alone = 0.0
             for at_once in (1, 4, 16):
                 rates: dict[str, list[float]] = {"ours": [], "direct": []}
+                tokens = size.tokens // (2 if at_once > 4 else 1)
                 for _ in range(size.rounds):
                     for name, ask in (("ours", ours), ("direct", direct)):
                         began = time.perf_counter()
-                        body = [asked(prompt(20, next(seeds)), stream=True, tokens=size.tokens) for _ in range(at_once)]
+                        body = [asked(prompt(20, next(seeds)), stream=True, tokens=tokens) for _ in range(at_once)]
                         heard = await asyncio.gather(*(ask(each) for each in body))
                         rates[name].append(sum(each.tokens for each in heard) / (time.perf_counter() - began))
                 kept, limit = median(rates["ours"]), median(rates["direct"])
@@ -196,6 +199,11 @@ async def first_tokens(desk: Desk) -> None:
                     met=kept >= 0.95 * limit,
                 ))  # fmt: skip
                 report.figures[f"tokens_per_second_{at_once}"] = kept
+                alone = alone or kept
+            report.add(Row(
+                claim="Batching gain: tokens a second of 16 streams together, of one alone", measured=kept, unit="/s",
+                limit=alone, limit_of="one alone",
+            ))  # fmt: skip
             times = [
                 (await ours(asked(prompt(150, next(seeds)), stream=True, tokens=4))).first
                 for _ in range(size.firsts // 2)
@@ -267,6 +275,43 @@ async def held(desk: Desk) -> None:
             )
 
 
+# 4: what is decided about texts, on those in the repository that nothing was trained on
+
+
+async def judging(desk: Desk) -> None:
+    """How well turns are routed, texts moderated and personal data found."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "train" / "chat"))
+    import labelled
+    import pii
+
+    report = desk.report
+    held = [each for each in labelled.routing() if each.held]
+    routed = labelled.routed(held)
+    fast, smart = labelled.PRICES
+    report.add(
+        Row(claim=f"Router: accuracy on {len(held)} held-back turns", measured=routed["accuracy"] * 100, unit="%")
+    )
+    too_cheap, too_dear = routed["complex to fast"], routed["simple to smart"]
+    wrong = f"{too_cheap:.0f} complex turns went to fast, {too_dear:.0f} simple ones to smart."
+    report.add(Row(
+        claim=f"... cost saved, at {fast:g} and {smart:g} dollars a million tokens",
+        measured=routed["cost saved"] * 100, unit="%",
+        limit=routed["cost saved by perfect routing"] * 100, limit_of="routing without mistakes",
+        note=wrong,
+    ))  # fmt: skip
+    held = [each for each in labelled.moderation() if each.held]
+    precision, recall, count = labelled.judged(held)["flagged at all"]
+    report.add(Row(
+        claim=f"Moderation: precision on {len(held)} held-back texts, {count} of them to be flagged",
+        measured=precision * 100, unit="%", note=f"Recall {recall:.1%}.",
+    ))  # fmt: skip
+    precision, recall, count, _ = pii.judged()
+    report.add(Row(
+        claim=f"Personal data: precision on {len(pii.examples())} texts with {count} pieces of it",
+        measured=precision * 100, unit="%", note=f"Recall {recall:.1%}.",
+    ))  # fmt: skip
+
+
 # The generator: a client of the API that notes when each piece came.
 
 
@@ -308,11 +353,12 @@ async def client(port: int, key: str, path: str = PATH) -> AsyncIterator[Ask]:
         yield ask
 
 
-# 4: the parts
+# 5: the parts
 
 
 PARTS: dict[str, Callable[[Desk], Awaitable[None]]] = {
     "gateway": gateway, "tokens": first_tokens, "turns": turns, "held": held,
+    "judging": judging,
 }  # fmt: skip
 
 
@@ -330,4 +376,4 @@ async def run(report: Report, size: Size, parts: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    command("chat", __doc__, "a minute", PARTS, FULL, QUICK, run)
+    command("chat", __doc__, "five minutes", PARTS, FULL, QUICK, run)

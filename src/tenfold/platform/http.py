@@ -37,12 +37,13 @@ SCOPED = {"scoped": True}
 def page_headers(*origins: str) -> list[tuple[bytes, bytes]]:
     """Headers of a page. It may load from its own host, and pictures, films and data from `origins` as well.
 
-    `style-src` allows inline styles: charts set sizes by them. `script-src` allows WebAssembly, and no eval: messages are
-    encrypted by it.
+    `style-src` allows inline styles: charts set sizes by them. `script-src` allows WebAssembly, by which messages are
+    encrypted, and no eval.
     """
     others = "".join(f" {origin}" for origin in dict.fromkeys(origins) if origin)
     policy = (
-        f"default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' data: blob:{others}; media-src 'self' blob:{others}; "
+        f"default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' data: blob:{others}; "
+        f"media-src 'self' blob:{others}; "
         f"style-src 'self' 'unsafe-inline'; font-src 'self' data:; connect-src 'self' ws: wss:{others}; "
         "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
     )

@@ -62,7 +62,7 @@ async def test_the_page_of_consent_is_there_and_in_no_frame(stack, host, prefix)
     policy = page.headers["content-security-policy"]
     assert "frame-ancestors 'none'" in policy
     assert "default-src 'self'" in policy
-    assert "script-src" not in policy, "scripts come from here only"
+    assert "script-src 'self' 'wasm-unsafe-eval';" in policy, "scripts come from here only"
     asked = await client.get(f"{prefix}/api/identity/authorization?client_id=x")
     assert asked.status_code == 422
     assert (await client.get(f"{prefix}/oauth/token")).status_code == 405

@@ -130,6 +130,19 @@ def test_a_page_without_what_leads_around_it() -> None:
     ]
 
 
+def test_a_section_may_have_the_name_of_what_leads_around() -> None:
+    """Generators of documentation make ids of titles."""
+    page = """<body><div id=docs-bottom-navigation>Previous: Syntax</div><div id=docs-copyright>By somebody</div>
+    <section id=menu><h2>Menu</h2><p>Menus pop up.</p></section>
+    <div class=section id=toc><h2 id=related>TOC</h2><p>A list.</p></div>"""
+    assert told(extract(page.encode(), "widgets.html")) == [
+        ("heading", 2, "Menu"),
+        ("paragraph", 0, "Menus pop up."),
+        ("heading", 2, "TOC"),
+        ("paragraph", 0, "A list."),
+    ]
+
+
 def test_plain_text() -> None:
     text = (
         "Owls\n====\n\nThey are quiet and they are large and they\nare seldom seen by anybody at day.\n\n"
@@ -194,6 +207,29 @@ def test_a_pdf_has_headings_pages_and_no_running_titles() -> None:
     chapters = [[("heading", 1, f"Chapter {name}"), ("paragraph", 0, f"{said} {name}.")] for name in names]
     assert told(document) == [each for chapter in chapters for each in chapter]
     assert [each.page for each in document.blocks] == [1, 1, 2, 2, 3, 3, 4, 4]
+
+
+def test_a_pdf_has_no_names_of_chapters_above_its_pages_and_no_table_of_contents() -> None:
+    contents = [
+        (20.0, "Contents"),
+        (11.0, "Owls . . . . . . . . 2"),
+        (11.0, "Mice ........ iv"),
+        (11.0, "Wait . . . ."),
+    ]
+    parts = [("Owls", "Habits", what) for what in ("fly", "hunt", "nest")]
+    parts += [("Mice", what.title(), what) for what in ("hide", "run", "eat", "dig", "sleep")]
+    pages = [
+        [(9.0, chapter), (20.0, title), (11.0, f"The one that {what}s is seen."), (11.0, f"Others {what} too.")]
+        for chapter, title, what in parts
+    ]
+    document = extract(pdf([contents, *pages]), "animals.pdf")
+    assert told(document)[:2] == [("heading", 1, "Contents"), ("paragraph", 0, "Wait . . . .")]
+    # What is large is a title, as on slides that go on, and stays.
+    assert told(document)[2:] == [
+        each
+        for _, title, what in parts
+        for each in (("heading", 1, title), ("paragraph", 0, f"The one that {what}s is seen. Others {what} too."))
+    ]
 
 
 def test_code_in_a_pdf_is_told_by_its_letters() -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import bm25s
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from tests.systems.answers.collection import COLLECTION, chunks, opened, put
 
 from tenfold.platform.runtime import Runtime
@@ -62,11 +63,17 @@ async def test_a_question_finds_the_passage_that_answers(runtime: Runtime, retri
     assert (await retrieval.retrieve(8, "What do owls eat?")).passages == []
 
 
-async def test_at_most_two_passages_of_a_document(runtime: Runtime, retrieval: Retrieval) -> None:
-    await put(runtime, 1, [f"{OWLS} Number {number}." for number in range(5)])
+async def test_at_most_two_passages_of_a_section(runtime: Runtime, retrieval: Retrieval) -> None:
+    """A document without headings is one; a manual is many."""
+    alike = [f"{OWLS} Number {number}." for number in range(5)]
+    await put(runtime, 1, alike)
     await put(runtime, 2, [LAMPS])
     found = await retrieval.retrieve(COLLECTION, "What do owls hunt?", limit=5)
     assert [each.chunk.document_id for each in found.passages] == [1, 1, 2]
+    manual = [replace(each, headings=["Birds", f"Part {at // 3}"]) for at, each in enumerate(chunks(*alike))]
+    await indexing.index_document(runtime, COLLECTION, IndexedDocument(id=1, title="Document 1"), manual)
+    found = await retrieval.retrieve(COLLECTION, "What do owls hunt?", limit=5)
+    assert [each.chunk.document_id for each in found.passages] == [1, 1, 1, 1, 2]
 
 
 async def test_what_keeps_its_words_keeps_its_row_and_its_embedding(runtime: Runtime, retrieval: Retrieval) -> None:

@@ -56,7 +56,10 @@ async def test_what_was_flagged_is_listed_and_marked(stack: Any, tenfold: Any) -
 
 async def test_mistakes_are_said(tenfold: Any) -> None:
     status, lines = await tenfold("review", "list", "links")
-    assert (status, lines) == (1, ["tenfold: The system links holds nothing for people to look at; these do: chat."])
+    assert (status, lines) == (
+        1,
+        ["tenfold: The system links holds nothing for people to look at; these do: chat, messages."],
+    )
     status, lines = await tenfold("review", "done", "chat", "x")
     assert status == 1
     assert "as the list shows it" in lines[-1]

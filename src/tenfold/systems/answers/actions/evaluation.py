@@ -39,7 +39,7 @@ from tenfold.systems.answers.types.evaluation import (
 )
 from tenfold.systems.answers.types.index import Chunk, Filters, IndexedDocument, Stored
 
-#: Documents that are looked at for a question, and chunks among which they are found: two of a document at most.
+#: Documents that are looked at for a question, and chunks among which they are found: two of a section at most.
 DEPTH, CHUNKS = 10, 20
 #: Passages that an answer is made of.
 READ = 5

@@ -1,4 +1,4 @@
-"""From a question to the passages that answer it: two searches at once, fused, reranked, few of one source."""
+"""From a question to the passages that answer it: two searches at once, fused, reranked, few of one section."""
 
 import asyncio
 from collections.abc import Sequence
@@ -72,7 +72,7 @@ class Retrieval:
         threshold: float = 0.0,
         hops_allowed: bool = False,
     ) -> Retrieved:
-        """The passages that answer a question: at most 2 of a document, none whose score is under the threshold.
+        """The passages that answer a question: at most 2 of a section, none whose score is under the threshold.
 
         A second look (`hops_allowed`) is for questions that go through one thing to another. It costs those that don't
         some of their ranking, so whoever asks says which it is: docs/decisions/0032.
@@ -118,7 +118,7 @@ class Retrieval:
             for key, score in ranked.items()
             if score >= threshold
         ]
-        few = fusion.diverse(passages, lambda each: each.chunk.document_id)[:limit]
+        few = fusion.diverse(passages, _source)[:limit]
         name = self._reranker.name if self._reranker and scores else ""
         return Retrieved(passages=few, second_look=second, reranker=name, weights=look.words.weights, took=took)
 
@@ -207,6 +207,11 @@ class Retrieval:
         candidates = [Candidate(_searched(stored[key]), dense.get(key, 0.0), words.get(key, 0.0)) for key in chosen]
         scores = await self._reranker.score(Question(question, look.words.weights), candidates)
         return dict(zip(chosen, scores, strict=True))
+
+
+def _source(passage: Passage) -> tuple[int, *tuple[str, ...]]:
+    """What counts as one source: a section, since a whole manual may be one document. Without headings, that."""
+    return passage.chunk.document_id, *passage.chunk.headings
 
 
 def _searched(chunk: Stored) -> str:

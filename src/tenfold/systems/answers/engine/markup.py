@@ -15,8 +15,10 @@ SKIPPED: Final = frozenset({
 #: Parts of pages that frameworks of documentation put around what is said: by class, id and role.
 _AROUND: Final = re.compile(
     r"(?:^|[ _-])(?:headerlink|sidebar|navbar|breadcrumbs?|toctree-wrapper|toc|menu|cookie|skip-?link|pagination|"
-    r"related|edit-this-page|visually-hidden|sr-only|admonition-title-icon|copybtn)(?:$|[ _-])"
+    r"related|navigation|copyright|edit-this-page|visually-hidden|sr-only|admonition-title-icon|copybtn)(?:$|[ _-])"
 )
+#: Elements whose id is made of their title, which may be any of these words.
+_TITLED: Final = frozenset({"section", "dt", "h1", "h2", "h3", "h4", "h5", "h6"})
 _ROLES: Final = frozenset({"navigation", "search", "banner", "contentinfo", "complementary", "menu", "dialog"})
 #: Where the main text is said to be, the surest first.
 _MAIN: Final = ("main", "[role=main]", "article", "#content", ".body", ".document")
@@ -143,7 +145,9 @@ def _is_around(node: LexborNode) -> bool:
         return False
     if attributes.get("role") in _ROLES or "hidden" in attributes or attributes.get("aria-hidden") == "true":
         return True
-    said = f"{attributes.get('class') or ''} {attributes.get('id') or ''}"
+    said = attributes.get("class") or ""
+    if node.tag not in _TITLED and "section" not in said.split():
+        said = f"{said} {attributes.get('id') or ''}"
     return bool(_AROUND.search(said))
 
 

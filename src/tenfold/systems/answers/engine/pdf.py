@@ -17,8 +17,8 @@ from tenfold.systems.answers.errors import UnreadableDocument
 LARGER, BOLD = 1.12, 600
 #: Characters and words of a heading, at most.
 HEADING, WORDS = 150, 20
-#: Lines at the top and bottom of a page that may be said on all of them, and on what share of pages.
-EDGE, REPEATED = 2, 0.4
+#: Lines at the top and bottom of a page that may be said on all of them, on what share of pages, and on how many.
+EDGE, REPEATED, OFTEN = 2, 0.4, 3
 #: Heights of a line between two, from which on a paragraph ends.
 APART: Final = 1.7
 #: What a letter of fixed width takes of its height.
@@ -26,8 +26,8 @@ FIXED: Final = 0.6
 
 _NUMBERS: Final = re.compile(r"\d+|\b[ivxlc]+\b")
 _ITEM: Final = re.compile(r"(?:[-\u2022\u25cf\u25e6\u2023\u25aa*]|\d{1,3}[.)]|\([a-z]\)) ?\S")
-#: Dots that lead to the number of a page, in a table of contents.
-_LEADER: Final = re.compile(r"(?:\. ?){5}")
+#: An entry of a table of contents: dots that lead to the number of a page.
+_ENTRY: Final = re.compile(r"(?:\. ?){5}\s*(?:\d+|[ivxlc]+)$")
 _ENDS: Final = re.compile(r"[.!?:;][\"')\]\u201d]*$")
 #: Up to a line's end, or to where PDFium says that a word was divided there.
 _LINE: Final = re.compile(r"[^\s\ufffe][^\r\n\ufffe]*\ufffe?")
@@ -59,7 +59,8 @@ def read_pdf(data: bytes, blocks: Blocks, most_pages: int) -> tuple[str, int]:
     lines: list[Line] = []
     for number in range(pages):
         try:
-            lines += _lines(document[number], number + 1)
+            # A table of contents says nothing that its headings don't say, and every question finds words in it.
+            lines += [line for line in _lines(document[number], number + 1) if not _ENTRY.search(line.text)]
         except pdfium.PdfiumError:
             continue  # a broken page among others
     if not lines:
@@ -98,22 +99,49 @@ def _font(text_page: Any, at: int) -> tuple[float, bool, bool]:
 
 
 def without_edges(lines: Sequence[Line], pages: int) -> list[Line]:
-    """The lines without headers and footers: those at an edge that many pages have, but for their numbers."""
-    if pages < 3:
+    """The lines without headers and footers.
+
+    Those are lines at an edge that many pages have, but for their numbers; and small ones that pages in a row have at
+    the same height to the letter: the name of a chapter is said on the pages of that chapter only.
+    """
+    if pages < OFTEN:
         return list(lines)
-    edges: dict[int, list[int]] = {}
     of_page: dict[int, list[int]] = {}
     for index, line in enumerate(lines):
         of_page.setdefault(line.page, []).append(index)
-    for page, indexes in of_page.items():
+    edges: set[int] = set()
+    for indexes in of_page.values():
         ordered = sorted(indexes, key=lambda index: -lines[index].top)
-        edges[page] = [*ordered[:EDGE], *ordered[-EDGE:]]
-    count = Counter(said for indexes in edges.values() for said in {_numberless(lines[at].text) for at in indexes})
-    gone = {
-        at for indexes in edges.values() for at in indexes
-        if count[_numberless(lines[at].text)] >= max(3, REPEATED * pages)
-    }  # fmt: skip
-    return [line for index, line in enumerate(lines) if index not in gone]
+        edges.update(ordered[:EDGE], ordered[-EDGE:])
+    said: dict[str | tuple[str, int], set[int]] = {}
+    for line in (lines[index] for index in edges):
+        for key in (_numberless(line.text), (line.text, round(line.top))):
+            said.setdefault(key, set()).add(line.page)
+    small = LARGER * _body(lines)
+
+    def is_around(line: Line) -> bool:
+        if len(said[_numberless(line.text)]) >= max(OFTEN, REPEATED * pages):
+            return True
+        return line.size < small and _in_a_row(said[line.text, round(line.top)], line.page)
+
+    return [line for index, line in enumerate(lines) if index not in edges or not is_around(line)]
+
+
+def _in_a_row(pages: set[int], page: int) -> bool:
+    """Whether a page is among OFTEN that follow each other, or that do on their side: left and right may differ."""
+    return any(
+        all(first + step * more in pages for more in range(OFTEN))
+        for step in (1, 2)
+        for first in range(page - step * (OFTEN - 1), page + 1, step)
+    )
+
+
+def _body(lines: Sequence[Line]) -> float:
+    """The size of most letters."""
+    weight: Counter[float] = Counter()
+    for line in lines:
+        weight[line.size] += len(line.text)
+    return weight.most_common(1)[0][0] if weight else 0.0
 
 
 def _numberless(text: str) -> str:
@@ -142,10 +170,7 @@ class _Writer:
         self._blocks = blocks
         self._lines = lines
         self._outline = outline
-        weight: Counter[float] = Counter()
-        for line in lines:
-            weight[line.size] += len(line.text)
-        self._body = weight.most_common(1)[0][0] if weight else 0.0
+        self._body = _body(lines)
         larger = sorted({line.size for line in lines if self._is_large(line)}, reverse=True)
         self._levels = {size: min(index + 1, 6) for index, size in enumerate(larger)}
 
@@ -158,8 +183,6 @@ class _Writer:
 
     def _level(self, line: Line) -> int:
         """Of a heading; 0 is none."""
-        if _LEADER.search(line.text):
-            return 0
         named = self._outline.get((line.page, _key(line.text)))
         if named is not None:
             return min(named, 6)
