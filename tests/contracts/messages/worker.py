@@ -1,4 +1,4 @@
-"""A client in a process of its own, which is killed while it writes and reads: address, token, folder, talk, own, others'.
+"""A client in a process of its own, which is killed while it works: address, token, folder, talk, own, others'.
 
 It says "0", "1" ... as far as it hasn't before, and ends when the server has all of them and it has all of the others'.
 """

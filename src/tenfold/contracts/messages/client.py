@@ -168,10 +168,15 @@ class Client(Connection):
             return found
         raise self._refused.pop(name, None) or self.ended or NotSent("unknown")
 
+    @property
+    def unsent(self) -> int:
+        """Messages that the server doesn't have yet."""
+        return self._outgoing.waiting
+
     async def all_sent(self) -> None:
         """Wait until the server has everything, or has refused it. Raises what `ended` is."""
         async with self._changed:
-            await self._changed.wait_for(lambda: self.ended is not None or not self._outgoing.waiting)
+            await self._changed.wait_for(lambda: self.ended is not None or not self.unsent)
         if self.ended is not None:
             raise self.ended
 
