@@ -24,7 +24,7 @@ import measure
 from apps import upstream
 from house import House, command, open_house
 from measure import OTHERS, OURS, Program, Report, Row, free_port, median, quantile
-from tenfold.platform.engines.llama import Llama
+from tenfold.platform.engines.llama import Llama, cores
 from tenfold.platform.models import Models
 
 LIMITS = {"chat.ask": "1000000/second", "chat.embed": "1000000/second"}
@@ -39,6 +39,8 @@ TEXT = (
     "the river carries stones from hills to plains and leaves them where it slows so that after ten thousand years "
     "a town stands on gravel which was once a mountain while people who live there dig wells and rarely ask"
 )
+#: The tokens by which the model ends what it says (<|endoftext|>, <|im_end|>): rates are of answers of one length.
+ENDLESS = {"151643": -100.0, "151645": -100.0}
 KEY = "a-key-of-the-endpoints"
 PATH = "/chat/v1/chat/completions"
 
@@ -143,11 +145,12 @@ async def gateway(desk: Desk) -> None:
 @asynccontextmanager
 async def llamas(desk: Desk, number: int = 1, *, slots: int = 16) -> AsyncIterator[list[str]]:
     """llama.cpp with the model, as many times; their addresses up to /v1."""
+    os.sched_setaffinity(0, OURS | OTHERS)  # a model takes what there is
+    folder, threads = desk.house.folder, max(1, cores() // number)  # as `tenfold up` shares them
     engines = [
-        Llama(desk.house.folder / f"llama-{n}", KEY, model=desk.model, serves=MODEL, slots=slots, context=2048)
+        Llama(folder / f"llama-{n}", KEY, model=desk.model, serves=MODEL, slots=slots, context=2048, threads=threads)
         for n in range(number)
     ]
-    os.sched_setaffinity(0, OURS | OTHERS)  # a model takes what there is
     try:
         for engine in engines:
             await engine.start()
@@ -174,7 +177,10 @@ async def first_tokens(desk: Desk) -> None:
                 found: dict[str, list[float]] = {"ours": [], "direct": []}
                 for _ in range(size.firsts * (4 if at_once > 1 else 1) // at_once):
                     for name, ask in (("ours", ours), ("direct", direct)):
-                        some = [ask(asked(prompt(20, next(seeds)), stream=True, tokens=4)) for _ in range(at_once)]
+                        some = [
+                            ask(asked(prompt(20, next(seeds)), stream=True, tokens=4, logit_bias=ENDLESS))
+                            for _ in range(at_once)
+                        ]
                         found[name] += [heard.first * 1000 for heard in await asyncio.gather(*some)]
                 added = median(found["ours"]) - median(found["direct"])
                 report.add(Row(
@@ -189,8 +195,9 @@ async def first_tokens(desk: Desk) -> None:
                 for _ in range(size.rounds):
                     for name, ask in (("ours", ours), ("direct", direct)):
                         began = time.perf_counter()
-                        body = [asked(prompt(20, next(seeds)), stream=True, tokens=tokens) for _ in range(at_once)]
-                        heard = await asyncio.gather(*(ask(each) for each in body))
+                        texts = [prompt(20, next(seeds)) for _ in range(at_once)]
+                        some = [ask(asked(text, stream=True, tokens=tokens, logit_bias=ENDLESS)) for text in texts]
+                        heard = await asyncio.gather(*some)
                         rates[name].append(sum(each.tokens for each in heard) / (time.perf_counter() - began))
                 kept, limit = median(rates["ours"]), median(rates["direct"])
                 report.add(Row(
@@ -205,7 +212,7 @@ async def first_tokens(desk: Desk) -> None:
                 limit=alone, limit_of="one alone",
             ))  # fmt: skip
             times = [
-                (await ours(asked(prompt(150, next(seeds)), stream=True, tokens=4))).first
+                (await ours(asked(prompt(150, next(seeds)), stream=True, tokens=4, logit_bias=ENDLESS))).first
                 for _ in range(size.firsts // 2)
             ]
             late = quantile(sorted(times), 0.95)
@@ -344,7 +351,7 @@ async def client(port: int, key: str, path: str = PATH) -> AsyncIterator[Ask]:
                 if answer.status != 200:
                     raise SystemExit(f"{path}: {answer.status} {await answer.text()}")
                 async for line in answer.content:
-                    if b'"content":"' in line:
+                    if b'"content":"' in line and b'"content":""' not in line:
                         heard.times.append(time.perf_counter() - began)
                     elif b'"completion_tokens":' in line:
                         heard.tokens = msgspec.json.decode(line[5:])["usage"]["completion_tokens"]
