@@ -41,6 +41,8 @@ TEXT = (
 )
 #: The tokens by which the model ends what it says (<|endoftext|>, <|im_end|>): rates are of answers of one length.
 ENDLESS = {"151643": -100.0, "151645": -100.0}
+#: Seconds between two requests that are open at once.
+APART = 0.02
 KEY = "a-key-of-the-endpoints"
 PATH = "/chat/v1/chat/completions"
 
@@ -59,7 +61,7 @@ class Size:
     streams: int
 
 
-FULL = Size(rounds=5, turn=3, firsts=40, tokens=64, streams=1000)
+FULL = Size(rounds=5, turn=3, firsts=40, tokens=128, streams=1000)
 QUICK = Size(rounds=2, turn=1, firsts=10, tokens=24, streams=200)
 
 
@@ -166,6 +168,20 @@ def prompt(words: int, seed: int) -> str:
     return " ".join(random.Random(seed).choices(TEXT.split(), k=words)) + ". What is this about?"
 
 
+async def together(ask: "Ask", texts: Sequence[str], tokens: int) -> "list[Heard]":
+    """Answers of so many tokens to all of these, asked shortly one after the other.
+
+    Of those that are asked in the same millisecond it is chance which are in llama.cpp's first batch, and the others
+    wait for half a second.
+    """
+
+    async def one(place: int, text: str) -> Heard:
+        await asyncio.sleep(place * APART)
+        return await ask(asked(text, stream=True, tokens=tokens, logit_bias=ENDLESS))
+
+    return await asyncio.gather(*(one(place, text) for place, text in enumerate(texts)))
+
+
 async def first_tokens(desk: Desk) -> None:
     """What the gateway adds to the first token, and what it keeps of the rate."""
     house, report, size = desk.house, desk.report, desk.size
@@ -177,11 +193,8 @@ async def first_tokens(desk: Desk) -> None:
                 found: dict[str, list[float]] = {"ours": [], "direct": []}
                 for _ in range(size.firsts * (4 if at_once > 1 else 1) // at_once):
                     for name, ask in (("ours", ours), ("direct", direct)):
-                        some = [
-                            ask(asked(prompt(20, next(seeds)), stream=True, tokens=4, logit_bias=ENDLESS))
-                            for _ in range(at_once)
-                        ]
-                        found[name] += [heard.first * 1000 for heard in await asyncio.gather(*some)]
+                        texts = [prompt(20, next(seeds)) for _ in range(at_once)]
+                        found[name] += [each.first * 1000 for each in await together(ask, texts, tokens=4)]
                 added = median(found["ours"]) - median(found["direct"])
                 report.add(Row(
                     claim=f"First token later through the gateway, {at_once} at once, p50", measured=added, unit="ms",
@@ -196,8 +209,7 @@ async def first_tokens(desk: Desk) -> None:
                     for name, ask in (("ours", ours), ("direct", direct)):
                         began = time.perf_counter()
                         texts = [prompt(20, next(seeds)) for _ in range(at_once)]
-                        some = [ask(asked(text, stream=True, tokens=tokens, logit_bias=ENDLESS)) for text in texts]
-                        heard = await asyncio.gather(*some)
+                        heard = await together(ask, texts, tokens)
                         rates[name].append(sum(each.tokens for each in heard) / (time.perf_counter() - began))
                 kept, limit = median(rates["ours"]), median(rates["direct"])
                 report.add(Row(
