@@ -61,7 +61,7 @@ class Size:
     streams: int
 
 
-FULL = Size(rounds=5, turn=3, firsts=40, tokens=128, streams=1000)
+FULL = Size(rounds=5, turn=3, firsts=40, tokens=80, streams=1000)
 QUICK = Size(rounds=2, turn=1, firsts=10, tokens=24, streams=200)
 
 
@@ -145,9 +145,9 @@ async def gateway(desk: Desk) -> None:
 
 
 @asynccontextmanager
-async def llamas(desk: Desk, number: int = 1, *, slots: int = 16) -> AsyncIterator[list[str]]:
-    """llama.cpp with the model, as many times; their addresses up to /v1."""
-    os.sched_setaffinity(0, OURS | OTHERS)  # a model takes what there is
+async def llamas(desk: Desk, number: int = 1, *, slots: int = 16, where: set[int] = OTHERS) -> AsyncIterator[list[str]]:
+    """llama.cpp with the model, as many times; their addresses up to /v1. What is compared leaves us our core."""
+    os.sched_setaffinity(0, where)
     folder, threads = desk.house.folder, max(1, cores() // number)  # as `tenfold up` shares them
     engines = [
         Llama(folder / f"llama-{n}", KEY, model=desk.model, serves=MODEL, slots=slots, context=2048, threads=threads)
@@ -205,7 +205,7 @@ async def first_tokens(desk: Desk) -> None:
             for at_once in (1, 4, 16):
                 rates: dict[str, list[float]] = {"ours": [], "direct": []}
                 tokens = size.tokens // (2 if at_once > 4 else 1)
-                for _ in range(size.rounds):
+                for _ in range(max(2, size.rounds // 2 + 1)):
                     for name, ask in (("ours", ours), ("direct", direct)):
                         began = time.perf_counter()
                         texts = [prompt(20, next(seeds)) for _ in range(at_once)]
@@ -223,21 +223,33 @@ async def first_tokens(desk: Desk) -> None:
                 claim="Batching gain: tokens a second of 16 streams together, of one alone", measured=kept, unit="/s",
                 limit=alone, limit_of="one alone",
             ))  # fmt: skip
-            times = [
-                (await ours(asked(prompt(150, next(seeds)), stream=True, tokens=4, logit_bias=ENDLESS))).first
-                for _ in range(size.firsts // 2)
-            ]
-            late = quantile(sorted(times), 0.95)
-            report.add(Row(
-                claim=f"First token of a prompt of about 200 tokens, {MODEL}, p95", measured=late, unit="s",
-                wanted="< 2 s", met=late < 2,
-            ))  # fmt: skip
+
+
+async def long_prompt(desk: Desk) -> None:
+    """How long somebody waits for the first word, where the model has the whole machine."""
+    report, size = desk.report, desk.size
+    async with (
+        llamas(desk, where=OURS | OTHERS) as [url],
+        desk.web(url, slots=16),
+        client(desk.house.port, desk.house.key) as ask,
+    ):
+        bodies = [asked(prompt(150, 5000 + n), stream=True, tokens=4, logit_bias=ENDLESS) for n in range(size.firsts)]
+        times = [(await ask(body)).first for body in bodies]
+    late = quantile(sorted(times), 0.95)
+    report.add(Row(
+        claim=f"First token of a prompt of about 200 tokens, {MODEL}, p95", measured=late, unit="s",
+        wanted="< 2 s", met=late < 2, note=f"p50 {median(times):.2f} s, on all cores.",
+    ))  # fmt: skip
 
 
 async def turns(desk: Desk) -> None:
     """The second turn of conversations, at the replica that holds the first and anywhere."""
     house, report, size = desk.house, desk.report, desk.size
-    async with llamas(desk, 2, slots=8) as urls, desk.web(*urls, slots=8), client(house.port, house.key) as ask:
+    async with (
+        llamas(desk, 2, slots=8, where=OURS | OTHERS) as urls,
+        desk.web(*urls, slots=8),
+        client(house.port, house.key) as ask,
+    ):
         found: dict[str, list[float]] = {"sticky": [], "anywhere": []}
         seeds = count(10_000)
         for _ in range(max(2, size.firsts // 10)):
@@ -376,7 +388,7 @@ async def client(port: int, key: str, path: str = PATH) -> AsyncIterator[Ask]:
 
 
 PARTS: dict[str, Callable[[Desk], Awaitable[None]]] = {
-    "gateway": gateway, "tokens": first_tokens, "turns": turns, "held": held,
+    "gateway": gateway, "tokens": first_tokens, "prompt": long_prompt, "turns": turns, "held": held,
     "judging": judging,
 }  # fmt: skip
 
