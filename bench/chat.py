@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, cycle, islice
 from pathlib import Path
 
 import aiohttp
@@ -164,8 +164,10 @@ async def llamas(desk: Desk, number: int = 1, *, slots: int = 16, where: set[int
 
 
 def prompt(words: int, seed: int) -> str:
-    """So many words that no cache has seen together."""
-    return " ".join(random.Random(seed).choices(TEXT.split(), k=words)) + ". What is this about?"
+    """So many words in an order that no cache has seen. All of a length are of the same tokens."""
+    some = list(islice(cycle(TEXT.split()), words))
+    random.Random(seed).shuffle(some)
+    return f"About {' '.join(some)}. What is this about?"
 
 
 async def together(ask: "Ask", texts: Sequence[str], tokens: int) -> "list[Heard]":
