@@ -23,6 +23,8 @@ DRAFTED = 8
 #: threads stand still when anything else wants one of two cores: 1 to 8 tokens a second, where this gives 23 to 26. On
 #: a machine that does nothing else it costs up to a sixth, where sleeping at once costs half.
 SPINS = 1000
+#: How far it steps back for others (nice): it works for seconds at a time, and what answers people has milliseconds.
+NICE = 10
 #: Seconds a client may take to send or to receive something.
 TIMEOUT = 600
 
@@ -63,6 +65,7 @@ def parameters(settings: dict[str, Any]) -> Any:
 
 
 def main() -> None:
+    os.nice(NICE)
     # The OpenMP runtime reads it when it is loaded.
     os.environ["GOMP_SPINCOUNT"] = str(SPINS)
     import xllamacpp
