@@ -1,6 +1,6 @@
 """Two people with two devices each, over two web processes, while everything around them is killed once.
 
-Each device shows each message exactly once, in order, and nothing is lost.
+Each device shows each message exactly once, in order, and nothing is lost. The server knows nothing of what was said.
 """
 
 import asyncio
@@ -23,6 +23,8 @@ pytestmark = pytest.mark.journey
 
 #: Messages of each of the four devices; all of them; messages of a device that wait in its program at most.
 EACH, ALL, AHEAD = 2500, 10_000, 200
+#: What all of them say, and nobody but them may know.
+SECRET = "wombat"
 
 
 class Web:
@@ -88,7 +90,7 @@ class Shown:
         for n in range(EACH):
             while self.client.unsent >= AHEAD:  # noqa: ASYNC110  # as somebody who doesn't talk into a void
                 await asyncio.sleep(0.01)
-            self.client.say(talk, f"{name} {n}")
+            self.client.say(talk, f"{SECRET} {name} {n}")
 
 
 async def test_nothing_is_lost_or_shown_twice_while_everything_dies_once(house: House, tmp_path: Path) -> None:
@@ -151,12 +153,23 @@ async def test_nothing_is_lost_or_shown_twice_while_everything_dies_once(house: 
             assert [message.seq for message in messages] == list(range(1, ALL + 1))
             assert [(message.seq, message.id) for message in messages] == first
             assert all(isinstance(message.content, Text) for message in messages)
-            said = [message.content.text.rsplit(" ", 1) for message in messages if isinstance(message.content, Text)]
+            said = [
+                message.content.text.removeprefix(f"{SECRET} ").rsplit(" ", 1)
+                for message in messages
+                if isinstance(message.content, Text)
+            ]
             assert {(name, int(n)) for name, n in said} == spoken
             for name, lines in groupby(sorted(said, key=lambda line: line[0]), key=lambda line: line[0]):
                 assert [int(n) for _, n in lines] == list(range(EACH)), f"what {name} said is out of order"
         for shown in devices.values():
             assert not await shown.shows_more(), "something came once more"
+
+    # Database, event log, what Valkey keeps, objects, logs of processes: all that there is of it.
+    assert await house.tell(signal.SIGTERM) == 0
+    files = [file for file in house.data.parent.rglob("*") if file.is_file() and not file.is_symlink()]
+    kinds = {file.relative_to(house.data).parts[0] for file in files if file.is_relative_to(house.data)}
+    assert {"postgres", "nats", "valkey"} <= kinds, kinds
+    assert not [file for file in files if SECRET.encode() in file.read_bytes()]
 
 
 def by_number(shown: Shown) -> list[Received]:

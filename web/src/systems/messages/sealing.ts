@@ -32,6 +32,13 @@ interface Outbound {
   count: number;
   given: string[];
 }
+/** A group session of another device in a backup: its key as Megolm exports it. */
+export interface KeptSession {
+  conversation: string;
+  device: string;
+  session: string;
+  key: string;
+}
 interface OwnKey {
   conversation: string;
   key: string;
@@ -227,6 +234,28 @@ export class Sealing {
     if (this.inbound.has(name)) return;
     this.inbound.set(name, session.pickle);
     batch.put('inbound', name, session.pickle);
+  }
+
+  /** Names of the group sessions of other devices; `exported` is what a backup keeps of one. */
+  get groupSessions(): string[] {
+    return [...this.inbound.keys()];
+  }
+
+  exported(name: string): KeptSession | null {
+    const [conversation = '', device = '', session = ''] = name.split(' ');
+    const pickle = this.inbound.get(name);
+    return pickle ? { conversation, device, session, key: this.engine.exportGroup(pickle) } : null;
+  }
+
+  /** A key out of one's own backup; false where it was here already. */
+  takeExported({ conversation, device, session, key }: KeptSession, batch: Batch): boolean {
+    const name = `${conversation} ${device} ${session}`;
+    const found = this.engine.importExported(key);
+    if (found?.id !== session) throw new CannotOpen('forged', 'the backup holds a key of another session');
+    if (this.inbound.has(name)) return false;
+    this.inbound.set(name, found.pickle);
+    batch.put('inbound', name, found.pickle);
+    return true;
   }
 
   openContent(sealed: string, place: Place, batch: Batch): Inner {
