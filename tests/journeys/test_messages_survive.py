@@ -6,6 +6,7 @@ Each device shows each message exactly once, in order, and nothing is lost. The 
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -48,6 +49,11 @@ class Web:
                 env=self._house.variables(),
                 cwd=self._house.data.parent,
             )
+        await House.until(self._listens)
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self._port)) == 0
 
     async def end(self, sign: signal.Signals) -> None:
         assert self._process
