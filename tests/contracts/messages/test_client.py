@@ -142,7 +142,7 @@ async def test_what_was_sealed_for_one_place_is_refused_in_another(town: Town) -
     await alice.sent(alice.say(group, "for the group"))
     await heard(bob, 1)
     place = await alice._place(talk)
-    await alice._meet(alice._outgoing.needs(place))
+    await alice._meet(place.id, alice._outgoing.needs(place))
     queued = alice._outgoing.queue(talk, Text(text="for the two"))
     row = alice._outgoing.next({})
     assert row is not None

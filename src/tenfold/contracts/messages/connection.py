@@ -346,7 +346,7 @@ class Connection:
     async def _send(self, queued: Queued) -> None:
         try:
             place = await self._place(queued.conversation)
-            if await self._meet(self._outgoing.needs(place)) and place.kind == "direct":
+            if await self._meet(place.id, self._outgoing.needs(place)) and place.kind == "direct":
                 # Some may have ended since; the others can't be written to, and the server takes nothing without them.
                 self._places.pop(queued.conversation, None)
                 place = await self._place(queued.conversation)
@@ -386,8 +386,8 @@ class Connection:
             if device is None:
                 self._done(errand.id)
                 return
-            if errand.fresh or not self._crypto.knows(device.id):
-                await self._meet([device])
+            if errand.fresh or not self._crypto.knows(device.id, place.id):
+                await self._meet(place.id, [device])
             note = self._outgoing.note(errand)
         except (NoSession, Refused) as error:
             log.info("note_not_sent", reason=str(error))
@@ -417,7 +417,7 @@ class Connection:
 
     # Who there is.
 
-    async def _meet(self, devices: Sequence[entities.Device]) -> bool:
+    async def _meet(self, conversation: str, devices: Sequence[entities.Device]) -> bool:
         """Begin sessions with devices. Whether there are some with which it can't be, since keys are forged or gone."""
         by_id = {device.id: device for device in devices}
         met = set()
@@ -426,7 +426,7 @@ class Connection:
                 if key.device in by_id:
                     try:
                         with self._keep.transaction():
-                            self._crypto.begin(by_id[key.device], key)
+                            self._crypto.begin(by_id[key.device], conversation, key)
                     except Forged:
                         log.warning("forged_key", device=key.device)
                     else:

@@ -168,7 +168,10 @@ class Crypto:
             raise Forged("a device has other keys than before")
         return False
 
-    def begin(self, device: Device, claimed: ClaimedKey) -> None:
+    # Each conversation has Olm sessions of its own: what waits is delivered conversation by conversation, and a session
+    # opens nothing that is more than 40 messages older than what it has opened.
+
+    def begin(self, device: Device, conversation: str, claimed: ClaimedKey) -> None:
         """A new session with a device, from a prekey of it. Raises Forged."""
         verify(device.signing_key, key_text(device.identity_key, claimed.id, claimed.key), claimed.signature)
         try:
@@ -177,22 +180,23 @@ class Crypto:
             )
         except ValueError as error:  # a key of low order
             raise Forged("its key is none") from error
-        self._save_session(device.id, session)
+        self._save_session(device.id, conversation, session)
 
-    def knows(self, device_id: str) -> bool:
+    def knows(self, device_id: str, conversation: str) -> bool:
         """Whether there is a session with a device."""
-        return self._keep.one("SELECT 1 FROM olm WHERE device = ? LIMIT 1", device_id) is not None
+        sql = "SELECT 1 FROM olm WHERE device = ? AND conversation = ? LIMIT 1"
+        return self._keep.one(sql, device_id, conversation) is not None
 
     # Between two devices.
 
     def seal_for(self, device_id: str, inner: Inner) -> Envelope:
         """An envelope that one device can open. Raises NoSession."""
-        sessions = self._sessions(device_id)
+        sessions = self._sessions(device_id, inner.conversation)
         if not sessions:
             raise NoSession(device_id)
         session = sessions[0]
         kind, data = session.encrypt(msgspec.json.encode(inner)).to_parts()
-        self._save_session(device_id, session)
+        self._save_session(device_id, inner.conversation, session)
         return Envelope(kind, b64encode(data).decode().rstrip("="))  # type: ignore[arg-type]
 
     def open_envelope(self, envelope: Envelope, place: Place, own_device: str) -> Inner:
@@ -204,14 +208,14 @@ class Crypto:
             message = AnyOlmMessage.from_parts(envelope.type, _decode64(envelope.body))
         except ValueError as error:
             raise Forged("it is no Olm message") from error
-        inner = _read_inner(self._open(message, place.device, str(device[1])), place)
+        inner = _read_inner(self._open(message, place, str(device[1])), place)
         if inner.to != own_device:
             raise Forged("it was sealed for another device")
         return inner
 
-    def _open(self, message: AnyOlmMessage, device_id: str, identity_key: str) -> bytes:
+    def _open(self, message: AnyOlmMessage, place: Place, identity_key: str) -> bytes:
         first = message.to_pre_key()
-        for session in self._sessions(device_id):
+        for session in self._sessions(place.device, place.conversation):
             if first is not None and not session.session_matches(first):
                 continue
             try:
@@ -220,7 +224,7 @@ class Crypto:
                 if first is not None:
                     raise SessionBroken("the session that it began doesn't open it") from None
                 continue
-            self._save_session(device_id, session)
+            self._save_session(place.device, place.conversation, session)
             return bytes(plain)
         if first is None:
             raise SessionBroken("no session opens it")
@@ -229,27 +233,31 @@ class Crypto:
         except ValueError as error:
             raise SessionBroken("it begins a session with a key that isn't here") from error
         self._save_account()
-        self._save_session(device_id, session)
+        self._save_session(place.device, place.conversation, session)
         return bytes(plain)
 
-    def _sessions(self, device_id: str) -> list[Session]:
-        rows = self._keep.rows("SELECT pickle FROM olm WHERE device = ? ORDER BY used DESC", device_id)
+    def _sessions(self, device_id: str, conversation: str) -> list[Session]:
+        sql = "SELECT pickle FROM olm WHERE device = ? AND conversation = ? ORDER BY used DESC"
+        rows = self._keep.rows(sql, device_id, conversation)
         return [Session.from_pickle(pickle, self._keep.key) for (pickle,) in rows]
 
-    def _save_session(self, device_id: str, session: Session) -> None:
+    def _save_session(self, device_id: str, conversation: str, session: Session) -> None:
         """What was used last is used next; the oldest go."""
         self._keep.run(
-            "INSERT OR REPLACE INTO olm VALUES (?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO olm VALUES (?, ?, ?, ?, ?)",
             device_id,
+            conversation,
             session.session_id,
             session.pickle(self._keep.key),
             time.time_ns(),
         )
         self._keep.run(
-            """DELETE FROM olm WHERE device = ? AND session NOT IN
-               (SELECT session FROM olm WHERE device = ? ORDER BY used DESC LIMIT ?)""",
+            """DELETE FROM olm WHERE device = ? AND conversation = ? AND session NOT IN
+               (SELECT session FROM olm WHERE device = ? AND conversation = ? ORDER BY used DESC LIMIT ?)""",
             device_id,
+            conversation,
             device_id,
+            conversation,
             SESSIONS,
         )
 

@@ -24,8 +24,9 @@ CREATE TABLE IF NOT EXISTS device (
 CREATE TABLE IF NOT EXISTS place (
     conversation TEXT PRIMARY KEY, kind TEXT NOT NULL, admins TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS olm (
-    device TEXT NOT NULL, session TEXT NOT NULL, pickle TEXT NOT NULL, used INTEGER NOT NULL,
-    PRIMARY KEY (device, session)) WITHOUT ROWID;
+    device TEXT NOT NULL, conversation TEXT NOT NULL, session TEXT NOT NULL, pickle TEXT NOT NULL,
+    used INTEGER NOT NULL,
+    PRIMARY KEY (device, conversation, session)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS inbound (
     conversation TEXT NOT NULL, device TEXT NOT NULL, session TEXT NOT NULL, pickle TEXT NOT NULL,
     PRIMARY KEY (conversation, device, session)) WITHOUT ROWID;

@@ -108,7 +108,7 @@ class Outgoing:
             if place.kind == "group":
                 sealed, key, lacking = self._crypto.seal_for_group(inner, devices)
                 inner = self._inner(queued.conversation, queued.id, keys=key)
-                to = sorted(device for device in lacking if self._crypto.knows(device))
+                to = sorted(device for device in lacking if self._crypto.knows(device, place.id))
             given = frozenset(to) if key is not None else frozenset[str]()
             while len(to) > GIVE_AT_ONCE and key is not None:
                 now, to = to[:GIVE_AT_ONCE], to[GIVE_AT_ONCE:]
@@ -128,7 +128,8 @@ class Outgoing:
 
     def needs(self, place: Conversation) -> list[Device]:
         """Devices of a conversation with which there is no session yet."""
-        return [each for each in place.devices if each.id != self._device and not self._crypto.knows(each.id)]
+        others = [each for each in place.devices if each.id != self._device]
+        return [each for each in others if not self._crypto.knows(each.id, place.id)]
 
     def errands(self, after: int, limit: int) -> list[Errand]:
         """Notes that are to be sent, in order."""

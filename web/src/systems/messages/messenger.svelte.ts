@@ -551,8 +551,8 @@ export class Messenger implements Post {
     const talk = this.byId.get(wish.conversation);
     const device = talk?.place.devices.find((each) => each.id === wish.device);
     if (!device) return;
-    if (wish.fresh || !this.sealing.meets(device.id)) await this.outbox.begin([device]);
-    if (!this.sealing.meets(device.id)) return;
+    if (wish.fresh || !this.sealing.meets(device.id, wish.conversation)) await this.outbox.begin(wish.conversation, [device]);
+    if (!this.sealing.meets(device.id, wish.conversation)) return;
     const id = crypto.randomUUID();
     const inner: Inner = { v: 1, from: this.account, device: this.device, conversation: wish.conversation, id };
     if (wish.content) inner.content = wish.content;

@@ -94,8 +94,8 @@ export class Outbox {
     if (!talk?.place.devices.length) talk = await this.post.refresh(queued.conversation);
     const place = talk.place;
     const others = place.devices.filter((device) => device.id !== this.device);
-    const unmet = (): Device[] => others.filter((device) => !this.sealing.meets(device.id));
-    await this.begin(unmet());
+    const unmet = (): Device[] => others.filter((device) => !this.sealing.meets(device.id, place.id));
+    await this.begin(place.id, unmet());
     if (place.kind === 'direct' && unmet().length) {
       if (again) return this.drop(queued, 'no_session');
       // Some may have ended since. The others can't be written to, and the server takes nothing without them.
@@ -112,7 +112,7 @@ export class Outbox {
       frame.content = content;
       sealed = { ...inner, keys: key };
       // A device with which there can be no session gets no key. It can ask for it.
-      targets = lacking.filter((id) => this.sealing.meets(id));
+      targets = lacking.filter((id) => this.sealing.meets(id, place.id));
       this.given.set(queued.id, { conversation: place.id, session: key.session, devices: targets });
     }
     for (const id of targets) frame.envelopes[id] = this.sealing.sealFor(id, sealed, batch);
@@ -123,13 +123,13 @@ export class Outbox {
   }
 
   /** Begin sessions with devices, as far as they have keys. */
-  async begin(devices: readonly Device[]): Promise<void> {
+  async begin(conversation: string, devices: readonly Device[]): Promise<void> {
     if (!devices.length) return;
     const { keys } = await http.post<{ keys: ClaimedKey[] }>(`${this.api}/keys/claim`, { devices: devices.map((device) => device.id) });
     const batch = new Batch();
     for (const key of keys) {
       const device = devices.find((each) => each.id === key.device);
-      if (device) this.sealing.begin(device, key, batch);
+      if (device) this.sealing.begin(device, conversation, key, batch);
     }
     await this.store.commit(batch);
   }
