@@ -213,20 +213,15 @@ async def durable(town: Town) -> None:
     """Messages a second through one process on one core, in turns with the relay."""
     report, size, house = town.report, town.size, town.house
     relay_port = free_port()
-    settings = house.runtime.settings
-    assert settings.nats_url
-    environment = {relay.NATS: settings.nats_url.reveal(), relay.NAMESPACE: settings.namespace}
     await house.runtime.bus.ensure_stream("relay")
-    command_, log = (str(Path(relay.__file__)), str(relay_port)), house.folder / "relay.log"
     rates: list[float] = []
     busy: list[float] = []
     bare: list[float] = []
     bare_busy: list[float] = []
     async with (
         house.web(**SETTINGS) as web,
-        measure.running(command_, cores=OURS, log=log, environment=environment) as relaying,
+        bare_server(house, relay_port) as relaying,
     ):
-        await measure.answers(relaying, relay_port)
         talking = await pairs(town, house.port)
         plain = [await Plain.open(relay_port, n) for n in range(size.pairs * 2)]
         for _ in range(size.rounds):
@@ -267,6 +262,28 @@ async def durable(town: Town) -> None:
         limit=median(bare_busy), limit_of="the relay's",
     ))  # fmt: skip
     report.figures["messages_per_core"] = rate
+
+
+@asynccontextmanager
+async def bare_server(house: House, port: int) -> AsyncIterator[Program]:
+    """The relay, on the core of the product."""
+    settings = house.runtime.settings
+    assert settings.nats_url
+    environment = {relay.NATS: settings.nats_url.reveal(), relay.NAMESPACE: settings.namespace}
+    command_, log = (str(Path(relay.__file__)), str(port)), house.folder / "relay.log"
+    async with measure.running(command_, cores=OURS, log=log, environment=environment) as relaying:
+        await measure.answers(relaying, port)
+        yield relaying
+
+
+async def bare_memory(house: House, number: int) -> float:
+    """Bytes that a connection takes which the same server only holds."""
+    port = free_port()
+    async with bare_server(house, port) as program:
+        held = [await Socket.open(port, relay.SILENT, "", lambda *_: None)]
+        before = measure.memory(program.pid)
+        held += [await Socket.open(port, relay.SILENT, "", lambda *_: None) for _ in range(number)]
+        return (measure.memory(program.pid) - before) / number
 
 
 def _sum(talking: Sequence[Pair]) -> int:
@@ -380,6 +397,7 @@ async def idle(town: Town) -> None:
     report, size, house = town.report, town.size, town.house
     people_ = town.people[: size.idle]
     devices = [Device(each) for each in people_]
+    bare = await bare_memory(house, min(1000, len(people_)))
     async with house.web(**SETTINGS) as web:
         await devices[0].connect(house.port)
         await devices[0].caught_up.wait()
@@ -397,7 +415,8 @@ async def idle(town: Town) -> None:
             note=f"Opened at {len(devices) / took:,.0f}/s; {idle_cpu:.0%} of a core while they are silent.",
         ))  # fmt: skip
         report.add(Row(
-            claim="... memory of each", measured=held / 1024, unit="KiB",
+            claim="... memory of each", measured=held / 1024, unit="KiB", limit=bare / 1024,
+            limit_of="a socket that the same server only holds",
             note=f"And {theirs / 1024:.1f} KiB in the engines. For scale: 41 kB (measured elsewhere).",
         ))  # fmt: skip
         report.figures["bytes_per_connection"] = held

@@ -20,6 +20,8 @@ from tenfold.platform.bus.messages import Message
 from tenfold.platform.settings import Secret, Settings
 
 NATS, NAMESPACE = "BARE_NATS", "BARE_NAMESPACE"
+#: Where a connection is only held.
+SILENT = "/silent"
 
 
 class _Asked(msgspec.Struct):
@@ -37,9 +39,12 @@ class Relay:
         self._running: asyncio.Task[None] | None = None
 
     async def serve(self, scope: Any, receive: Any, send: Any) -> None:
-        me = int(scope["path"][1:])
         await receive()
         await send({"type": "websocket.accept"})
+        if scope["path"] == SILENT:
+            await receive()
+            return
+        me = int(scope["path"][1:])
         out: asyncio.Queue[str | None] = asyncio.Queue()
 
         async def heard(message: Msg) -> None:

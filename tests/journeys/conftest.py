@@ -75,7 +75,7 @@ class House:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=self._environment(),
+                env=self.variables(),
                 cwd=self.data.parent,
             )
         if wait:
@@ -90,7 +90,7 @@ class House:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=self._environment(),
+            env=self.variables(),
             cwd=self.data.parent,
         )
         output, _ = await process.communicate()
@@ -106,6 +106,10 @@ class House:
         """Of each part, by its first word in `tenfold status`."""
         _, status = await self.run("status")
         return {name: int(pid) for name, pid in re.findall(r"^  (\w+).* pid (\d+)", status, re.MULTILINE)}
+
+    def variables(self) -> dict[str, str]:
+        """Of the environment of its commands."""
+        return ENVIRONMENT | {"TENFOLD_DATA": str(self.data), "TENFOLD_PORT": str(self.port)} | self.environment
 
     def processes(self) -> list[str]:
         """Everything that runs on this data, by command line or by what it has inherited."""
@@ -125,9 +129,6 @@ class House:
             return f"TENFOLD_DATA={self.data}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
         except OSError:  # gone meanwhile, or a system without /proc
             return False
-
-    def _environment(self) -> dict[str, str]:
-        return ENVIRONMENT | {"TENFOLD_DATA": str(self.data), "TENFOLD_PORT": str(self.port)} | self.environment
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Locator, Page, expect
 from tests.journeys.conftest import PERSON, House
 
 from tenfold.contracts.messages.client import Client
@@ -37,6 +37,23 @@ class Somebody:
         await self.page.get_by_role("textbox", name="Message", exact=True).fill(words)
         await self.page.keyboard.press("Enter")
 
+    def message(self, words: str) -> Locator:
+        return self.page.get_by_role("article").filter(has_text=words)
+
+    async def open(self, name: str) -> None:
+        await self.page.goto("/messages/app")
+        await self.page.get_by_role("link", name=re.compile(name)).click()
+
+    async def safety_number(self, name: str) -> str:
+        await self.page.get_by_role("button", name=f"About {name}").click()
+        dialog = self.page.get_by_role("dialog")
+        await dialog.get_by_role("button", name="Safety number").click()
+        digits = dialog.locator(".digits")
+        await expect(digits).to_have_text(re.compile(r"^\D*(\d{5}\D*){12}$"))
+        number = "".join(re.findall(r"\d", await digits.text_content() or ""))
+        await self.page.keyboard.press("Escape")
+        return number
+
     async def begin(self, *names: str, group: str = "") -> None:
         await self.page.get_by_role("button", name="New conversation").first.click()
         dialog = self.page.get_by_role("dialog")
@@ -46,18 +63,20 @@ class Somebody:
         if group:
             await dialog.get_by_label("Name of the group").fill(group)
         await dialog.get_by_role("button", name="Begin").click()
+        await expect(self.page.get_by_role("button", name=f"About {group or names[0]}")).to_be_visible()
         await expect(self.page.get_by_role("textbox", name="Message", exact=True)).to_be_visible()
 
 
-async def sign_up(house: House, browser: Browser, name: str) -> Somebody:
+async def sign_up(house: House, browser: Browser, name: str, *, known: bool = False) -> Somebody:
+    """Somebody at a new browser, with a new account or, `known`, with one that they have."""
     context = await browser.new_context(base_url=f"http://localhost:{house.port}", user_agent=PERSON)
     page = await context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    await page.goto("/signup?next=/messages/app")
+    await page.goto(f"/{'signin' if known else 'signup'}?next=/messages/app")
     await page.get_by_label("Name").fill(name)
     await page.get_by_label("Password").first.fill("correct horse battery")
-    await page.get_by_role("button", name="Sign up").click()
+    await page.get_by_role("button", name="Sign in" if known else "Sign up", exact=True).click()
     await expect(page.get_by_role("heading", name="Messages", exact=True)).to_be_visible()
     return Somebody(name, page, errors)
 
@@ -150,5 +169,74 @@ async def test_two_browsers_and_a_python_client_talk(
     await bob.page.get_by_role("link", name="All conversations").click()
     await expect(bob.page.get_by_role("link", name=re.compile("Garden"))).to_be_visible()
     assert await bob.page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert alice.errors == []
+    assert bob.errors == []
+
+
+async def test_a_new_browser_reads_what_was_said_before_it_came(house_of_messages: House, browser: Browser) -> None:
+    house = house_of_messages
+    alice, bob = await sign_up(house, browser, "alice"), await sign_up(house, browser, "bob")
+    await house.run("account", "create", "--name", "carol", "--password", "correct horse battery")
+    await bob.begin("alice")
+    await bob.say("The maps are in the shed")
+    await alice.open("bob")
+    await expect(alice.message("in the shed")).to_be_visible()
+    assert await alice.safety_number("bob") == await bob.safety_number("alice")
+
+    # Written without a connection, and sent once when there is one again.
+    await alice.page.context.set_offline(True)
+    await alice.say("Found them")
+    await expect(alice.message("Found them").locator('[data-ticks="waiting"]')).to_be_visible()
+    await alice.page.context.set_offline(False)
+    await expect(alice.message("Found them").locator('[data-ticks="read"]')).to_be_visible(timeout=90_000)
+    await expect(bob.message("Found them")).to_have_count(1)
+
+    # In a group, whose messages need keys of their own.
+    await bob.begin("alice", "carol", group="Garden")
+    await bob.say("Who waters the beans?")
+    await alice.open("Garden")
+    await expect(alice.message("waters the beans")).to_be_visible()
+
+    # A backup, of which nobody knows the passphrase but who made it.
+    await alice.page.goto("/messages/app/settings")
+    backup = alice.page.get_by_role("region", name="Backup")
+    await backup.get_by_label("Passphrase").fill("four random words here")
+    await backup.get_by_label("The same once more").fill("four random words here")
+    await backup.get_by_role("button", name="Back up").click()
+    await expect(backup.get_by_text("Made just now")).to_be_visible()
+    await alice.page.context.close()
+    await bob.say("Nobody? Then I do")
+
+    alice = await sign_up(house, browser, "alice", known=True)
+    await alice.page.get_by_role("link", name="Restore it").click()
+    backup = alice.page.get_by_role("region", name="Backup")
+    await backup.get_by_label("Passphrase").fill("four random words there")
+    await backup.get_by_role("button", name="Restore", exact=True).click()
+    await expect(backup.get_by_text(re.compile("doesn.t open the backup"))).to_be_visible()
+    await backup.get_by_label("Passphrase").fill("four random words here")
+    await backup.get_by_role("button", name="Restore", exact=True).click()
+    await expect(backup.get_by_text("messages restored.", exact=False)).to_be_visible()
+    await alice.open("bob")
+    for words in ("in the shed", "Found them"):
+        await expect(alice.message(words)).to_have_count(1)
+    await alice.open("Garden")
+    await expect(alice.message("waters the beans")).to_be_visible()
+    await expect(bob.page.get_by_text("alice has a new device")).to_be_visible()
+    await bob.say("Welcome back")
+    await expect(alice.message("Welcome back")).to_be_visible()
+
+    # What disappears is gone on both sides, by itself.
+    await alice.page.evaluate("window.scrollTo(0, 0)")
+    await bob.page.get_by_role("button", name="About Garden").click()
+    await bob.page.get_by_role("dialog").get_by_label("New messages disappear").select_option("3600")
+    await bob.page.keyboard.press("Escape")
+    await expect(alice.page.get_by_text("made new messages disappear after 1 hour")).to_be_visible()
+    await bob.page.clock.install()
+    await alice.page.clock.install()
+    await bob.say("The key is under the pot")
+    await expect(alice.message("under the pot")).to_be_visible()
+    for each in (alice, bob):
+        await each.page.clock.fast_forward("01:01:00")
+        await expect(each.message("under the pot")).to_have_count(0)
     assert alice.errors == []
     assert bob.errors == []

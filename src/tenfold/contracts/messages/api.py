@@ -1,6 +1,6 @@
 """The HTTP part of the protocol, typed."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -10,6 +10,8 @@ import msgspec
 from tenfold.contracts.messages import entities
 
 PREFIX = "/messages/api/v1"
+#: Bytes of an answer: a part of a backup is the longest.
+MOST_ANSWER = 64 * 1024 * 1024
 
 
 class Refused(Exception):
@@ -58,15 +60,22 @@ class Api:
         own = {"content-type": kind} if content is not None else {}
         url = f"{self.address}{PREFIX}{path}"
         async with self.session.request(method, url, data=content, headers={**own, **(headers or {})}) as answer:
-            found = await answer.read()
+            found = bytearray()
+            async for chunk in answer.content.iter_chunked(65_536):
+                found += chunk
+                if len(found) > MOST_ANSWER:
+                    raise aiohttp.ClientPayloadError("the answer is too long")
             if answer.status < 400:
-                return found
-            try:
-                problem = msgspec.json.decode(found, type=Problem)
-            except msgspec.MsgspecError:
-                problem = Problem()
-            wait = answer.headers.get("retry-after", "")
-            raise Refused(answer.status, problem.code, problem.detail, float(wait) if wait.isdecimal() else None)
+                return bytes(found)
+            raise _refusal(answer, found)
+
+    async def stream(self, path: str, chunk: int) -> AsyncIterator[bytes]:
+        """What an address holds, a bit at a time."""
+        async with self.session.get(f"{self.address}{PREFIX}{path}") as answer:
+            if answer.status >= 400:
+                raise _refusal(answer, await answer.content.read(65_536))
+            async for data in answer.content.iter_chunked(chunk):
+                yield data
 
     async def get[T](self, kind: type[T], path: str) -> T:
         return msgspec.json.decode(await self.call("GET", path), type=kind)
@@ -105,3 +114,12 @@ class Api:
         return msgspec.json.decode(
             await self.call("GET", f"/people?name={quote(name, safe='')}"), type=list[entities.Person]
         )
+
+
+def _refusal(answer: aiohttp.ClientResponse, body: bytes | bytearray) -> Refused:
+    try:
+        problem = msgspec.json.decode(body, type=Problem)
+    except msgspec.MsgspecError:
+        problem = Problem()
+    wait = answer.headers.get("retry-after", "")
+    return Refused(answer.status, problem.code, problem.detail, float(wait) if wait.isdecimal() else None)

@@ -5,12 +5,16 @@ import os
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
+from typing import Annotated
 
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
+
+from tenfold.contracts.messages.entities import Id
+from tenfold.contracts.messages.frames import MessageId
 
 KDF, ROUNDS = "PBKDF2-SHA256", 600_000
 #: Bytes of a part when it is unpacked.
@@ -23,6 +27,39 @@ class WrongPassphrase(ValueError):
 
 class BackupBroken(ValueError):
     """A part of the backup can't be read."""
+
+
+class KeptMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A message in a backup."""
+
+    conversation: Id
+    seq: int
+    id: MessageId
+    account: Id
+    device: Id
+    at: int
+    content: msgspec.Raw
+    #: When it disappears, in milliseconds since 1970.
+    ends_at: int | None = None
+
+
+class KeptSession(msgspec.Struct, frozen=True, kw_only=True):
+    """A group session of another device in a backup: its key as Megolm exports it, from the first index known."""
+
+    conversation: Id
+    device: Id
+    session: Annotated[str, msgspec.Meta(max_length=100)]
+    key: Annotated[str, msgspec.Meta(max_length=1000)]
+
+
+class Line(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line of a part: one of these. What a client doesn't know, it passes over."""
+
+    message: KeptMessage | None = None
+    session: KeptSession | None = None
+
+
+decode_line = msgspec.json.Decoder(Line).decode
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -56,9 +93,9 @@ def open_head(passphrase: str, sealed: str) -> bytes:
         raise WrongPassphrase from error
 
 
-def seal_part(key: bytes, version: int, number: int, lines: Iterable[object]) -> bytes:
+def seal_part(key: bytes, version: int, number: int, lines: Iterable[object], *, iv: bytes | None = None) -> bytes:
     """A part of JSON lines."""
-    iv = os.urandom(12)
+    iv = iv or os.urandom(12)
     data = gzip.compress(b"\n".join(map(msgspec.json.encode, lines)), mtime=0)
     return iv + AESGCM(key).encrypt(iv, data, _place(version, number))
 

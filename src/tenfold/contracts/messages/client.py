@@ -6,46 +6,38 @@ acknowledged. Both survive the death of the program at any line. One program at 
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Self
 
-import aiohttp
 import msgspec
-import structlog
 
 from tenfold.contracts.messages import content as contents
-from tenfold.contracts.messages import entities, files, frames
+from tenfold.contracts.messages import entities, frames
 from tenfold.contracts.messages.connection import Connection, NotSent
 from tenfold.contracts.messages.content import Content, To
 from tenfold.contracts.messages.entities import Conversation
-from tenfold.contracts.messages.incoming import Incoming, Received
+from tenfold.contracts.messages.history import Line, Title, lines, title
+from tenfold.contracts.messages.incoming import Incoming, Received, kept
+from tenfold.contracts.messages.media import Media
 from tenfold.contracts.messages.outgoing import Outgoing
+from tenfold.contracts.messages.past import Past
 from tenfold.contracts.messages.safety import safety_number
 
-log = structlog.get_logger(__name__)
-
-#: Below so many one-time keys at the server, some are added.
-FEW_KEYS = 20
-#: Seconds until what was gathered is acknowledged.
-ACK_AFTER = 0.02
-#: Bytes of a frame of the server.
-MOST_FRAME = 4 * 1024 * 1024
-#: Rows that are read of what is kept at a time.
-PAGE = 200
-
-_decode = msgspec.json.Decoder(frames.FromServer).decode
-_encode = msgspec.json.encode
-
-type Listener = Callable[[frames.FromServer], None]
+#: Rows that are read of what is kept at a time, and messages of a conversation that its history looks back on.
+PAGE, LOOK_BACK = 200, 10_000
 
 
 class Client(Connection):
     """One device of one account."""
 
+    media: Media
+    past: Past
+
     async def __aenter__(self) -> Self:
-        """Register the device if it isn't, and connect from now on. Raises Refused, aiohttp.ClientError."""
+        """Register the device if it isn't, and connect from now on. Raises Refused, aiohttp.ClientError, ValueError."""
         try:
             await self._register()
         except BaseException:
@@ -54,6 +46,9 @@ class Client(Connection):
             raise
         self._incoming = Incoming(self._keep, self._crypto, self.device)
         self._outgoing = Outgoing(self._keep, self._crypto, self.account, self.device)
+        self.media = Media(self.api, self._keep)
+        self.past = Past(self.api, self._keep, self._crypto, self._incoming)
+        self._keep.forget()
         self._running = asyncio.create_task(self._run(), name="messages-client")
         return self
 
@@ -65,11 +60,19 @@ class Client(Connection):
         await self.api.close()
         self._keep.close()
 
-    # What people do.
+    # People and conversations. All raise Refused, aiohttp.ClientError and TimeoutError.
 
     async def people(self, name: str) -> list[entities.Person]:
         """People by the beginning of their name."""
         return await self.api.people(name)
+
+    async def block(self, account: str, *, blocked: bool = True) -> None:
+        """Take nothing from somebody any more, or again."""
+        await self.api.call("PUT" if blocked else "DELETE", f"/people/{account}/block")
+
+    async def report(self, report: entities.Report) -> None:
+        """Tell whoever runs the server of somebody's misconduct. What is quoted is all that they can read."""
+        await self.api.call("POST", "/reports", report)
 
     async def direct(self, account: str) -> str:
         """The conversation with somebody, begun where there is none yet."""
@@ -84,10 +87,14 @@ class Client(Connection):
         return conversation
 
     async def _begin(self, asked: entities.Begin) -> str:
-        return (await self.api.post(Conversation, "/conversations", asked)).id
+        return self._learn(await self.api.post(Conversation, "/conversations", asked)).id
 
     async def conversations(self) -> list[Conversation]:
-        return await self.api.conversations()
+        """All of one's own, without their devices."""
+        found = await self.api.conversations()
+        for place in found:
+            self._learn(place)
+        return found
 
     async def add(self, conversation: str, accounts: Sequence[str]) -> None:
         """Bring people into a group. They get what is said from then on."""
@@ -99,8 +106,31 @@ class Client(Connection):
         await self.api.call("DELETE", f"/conversations/{conversation}/members/{account}")
         self._places.pop(conversation, None)
 
-    def send(self, conversation: str, content: Content, *, expires: int = 0, quiet: bool = False) -> str:
-        """Say something. It is kept until the server has it. Its id."""
+    async def change_role(self, conversation: str, account: str, role: entities.Role) -> None:
+        """Make a member of a group an admin, or an admin a member."""
+        asked = entities.ChangeMember(role=role)
+        await self.api.call("PATCH", f"/conversations/{conversation}/members/{account}", asked)
+        self._places.pop(conversation, None)
+
+    async def invite(self, conversation: str) -> entities.Invite:
+        """A code that lets people into a group. The one before is good no more."""
+        return await self.api.post(entities.Invite, f"/conversations/{conversation}/invite")
+
+    async def join(self, code: str) -> str:
+        """Come into a group. Its id. Raises ValueError for what is no code."""
+        if not code.isalnum() and not all(each.isalnum() or each in "-_" for each in code):
+            raise ValueError("this is no code")
+        return self._learn(await self.api.post(Conversation, f"/invites/{code}/accept")).id
+
+    # What is said. It is kept at once, and sent when that may be.
+
+    def send(self, conversation: str, content: Content, *, expires: int | None = None, quiet: bool = False) -> str:
+        """Say something. It is kept until the server has it. Its id. Raises ValueError for what is out of bounds.
+
+        `expires`: seconds after which it disappears; None: as the conversation has it.
+        """
+        if expires is None:
+            expires = self.title(conversation).expires if isinstance(content, contents.Text | contents.File) else 0
         name = self._outgoing.queue(conversation, content, expires=expires, quiet=quiet)
         self._wake.set()
         return name
@@ -109,8 +139,24 @@ class Client(Connection):
         """Say something in words."""
         return self.send(conversation, contents.Text(text=text, reply_to=reply_to or msgspec.UNSET))
 
+    def react(self, conversation: str, to: To, emoji: str) -> str:
+        """React to a message; with "", take that back."""
+        return self.send(conversation, contents.Reaction(to=to, emoji=emoji), quiet=True)
+
+    def edit(self, conversation: str, name: str, text: str) -> str:
+        """Say one's own message differently."""
+        return self.send(conversation, contents.Edit(to=To(self.account, name), text=text), quiet=True)
+
+    def delete(self, conversation: str, to: To) -> str:
+        """Take a message back for everyone: one's own, or, as an admin of a group, anybody's."""
+        return self.send(conversation, contents.Delete(to=to), quiet=True)
+
+    def disappear(self, conversation: str, seconds: int) -> str:
+        """Let new messages disappear after so many seconds; 0: no more."""
+        return self.send(conversation, contents.About(expires=seconds))
+
     async def sent(self, name: str) -> Received:
-        """Wait until the server has a message. Raises NotSent, DeviceEnded."""
+        """Wait until the server has a message. Raises NotSent, and what `ended` is."""
 
         def there() -> bool:
             return self.ended is not None or name in self._refused or self._find(name) is not None
@@ -122,26 +168,55 @@ class Client(Connection):
             return found
         raise self._refused.pop(name, None) or self.ended or NotSent("unknown")
 
+    @property
+    def unsent(self) -> int:
+        """Messages that the server doesn't have yet."""
+        return self._outgoing.waiting
+
     async def all_sent(self) -> None:
-        """Wait until the server has everything. Raises DeviceEnded."""
+        """Wait until the server has everything, or has refused it. Raises what `ended` is."""
         async with self._changed:
-            await self._changed.wait_for(lambda: self.ended is not None or not self._outgoing.waiting)
+            await self._changed.wait_for(lambda: self.ended is not None or not self.unsent)
         if self.ended is not None:
             raise self.ended
+
+    # Files.
+
+    async def send_file(self, conversation: str, name: str, kind: str, data: bytes, *, text: str = "") -> str:
+        """Seal a file, upload it and say so. The id of the message. Raises Refused, aiohttp.ClientError."""
+        file = await self.media.upload(name, kind, data)
+        return self.send(conversation, msgspec.structs.replace(file, text=text))
+
+    async def send_path(self, conversation: str, path: Path, kind: str, *, text: str = "") -> str:
+        """Send a file from the disk. If it is interrupted, even by the program's death, `resume_file` goes on."""
+        return await self.resume_file(await self.media.begin(conversation, path, kind, text=text))
+
+    async def resume_file(self, upload: str) -> str:
+        """Go on with one of `media.unfinished()`. The id of its message. Raises what `Media.go_on` does."""
+        conversation, file = await self.media.go_on(upload)
+        with self._keep.transaction():
+            name = self.send(conversation, file)
+            self.media.give_up(upload)
+        return name
+
+    async def fetch_file(self, file: contents.File) -> bytes:
+        """A file that somebody sent. Raises files.FileBroken, Refused, ValueError."""
+        return await self.media.fetch(file)
+
+    # What is kept.
 
     async def messages(self, after: int = 0) -> AsyncIterator[tuple[int, Received]]:
         """All messages that are kept here, in the order in which they came, and those that come, without end.
 
-        With each comes a number to begin after. Messages that couldn't be opened come again once they are, under
-        number 0. Raises DeviceEnded.
+        With each comes a number to begin after the next time. A message that couldn't be opened comes again, with
+        another number, once it is. What has disappeared doesn't come. Raises what `ended` is.
         """
         while True:
-            rows = self._keep.rows("SELECT * FROM message WHERE n > ? ORDER BY n LIMIT ?", after, PAGE)
-            for row in rows:
-                after = row[0]
-                yield after, _read_row(row)
-            while self._opened:
-                yield 0, self._opened.pop(0)
+            rows = kept(self._keep, "WHERE n > ? ORDER BY n LIMIT ?", after, PAGE)
+            for n, message in rows:
+                after = n
+                if not isinstance(message.content, contents.Gone):
+                    yield n, message
             if rows:
                 continue
             async with self._changed:
@@ -149,8 +224,34 @@ class Client(Connection):
             if self.ended is not None and self._newest() <= after:
                 raise self.ended
 
+    def history(self, conversation: str, last: int = LOOK_BACK) -> list[Line]:
+        """A conversation as people see it: the last messages with their edits and reactions."""
+        _, admins = self._admins(conversation)
+        rows = kept(self._keep, "WHERE conversation = ? ORDER BY seq DESC LIMIT ?", conversation, last)
+        return lines((message for _, message in rows), admins)
+
+    def title(self, conversation: str) -> Title:
+        """What a conversation is called, and when its messages disappear."""
+        kind, admins = self._admins(conversation)
+        rows = kept(self._keep, "WHERE conversation = ? AND about ORDER BY seq DESC LIMIT ?", conversation, LOOK_BACK)
+        return title((message for _, message in rows), admins if kind == "group" else None)
+
+    def _admins(self, conversation: str) -> tuple[str, frozenset[str]]:
+        row = self._keep.one("SELECT kind, admins FROM place WHERE conversation = ?", conversation)
+        return ("", frozenset()) if row is None else (row[0], frozenset(msgspec.json.decode(row[1])))
+
     def _more(self, after: int) -> bool:
-        return self.ended is not None or bool(self._opened) or self._newest() > after
+        return self.ended is not None or self._newest() > after
+
+    def _newest(self) -> int:
+        found = self._keep.one("SELECT max(n) FROM message")
+        return int(found[0] or 0) if found else 0
+
+    def _find(self, name: str) -> Received | None:
+        found = kept(self._keep, "WHERE id = ? AND device = ?", name, self.device)
+        return found[0][1] if found else None
+
+    # What is told and not kept. All raise ConnectionError where there is no connection.
 
     async def read(self, conversation: str, seq: int) -> None:
         """Everything up to there was read. Told to others as far as one has decided."""
@@ -163,6 +264,8 @@ class Client(Connection):
         """Be told who of them is there, by `presence` frames to the listeners."""
         await self._say(frames.Watch(accounts=accounts))
 
+    # Whom one is talking to.
+
     async def safety_number(self, account: str) -> str:
         """60 digits to compare with somebody with whom there is a conversation."""
         place = await self.api.conversation(await self.direct(account))
@@ -172,54 +275,15 @@ class Client(Connection):
             keys[device.account].append(device.signing_key)
         return safety_number((self.account, keys[self.account]), (account, keys[account]))
 
-    async def send_file(self, conversation: str, name: str, kind: str, data: bytes, *, text: str = "") -> str:
-        """Seal a file, upload it and say so. The id of the message."""
-        sealed = await asyncio.to_thread(files.seal, data)
-        upload = await self.api.post(entities.Upload, "/media", entities.BeginUpload(size=len(sealed.data)))
-        for n, at in enumerate(range(0, len(sealed.data), upload.part)):
-            await self._retried(upload.id, n, sealed.data[at : at + upload.part])
-        await self.api.call("POST", f"/media/{upload.id}/finish")
-        return self.send(
-            conversation,
-            contents.File(
-                name=name,
-                type=kind,
-                size=len(data),
-                key=sealed.key,
-                iv=sealed.iv,
-                sha256=sealed.sha256,
-                upload=upload.id,
-                part=sealed.part,
-                text=text,
-            ),
-        )
+    @property
+    def new_devices(self) -> list[tuple[str, str]]:
+        """Devices (account, device) that came after others of the same person, and of which nobody has been told.
 
-    async def _retried(self, upload: str, n: int, data: bytes) -> None:
-        for attempt in range(5):
-            try:
-                await self.api.call("PUT", f"/media/{upload}/parts/{n}", data=data)
-            except (aiohttp.ClientError, TimeoutError):
-                if attempt == 4:
-                    raise
-                await asyncio.sleep(2**attempt)
-            else:
-                return
+        Somebody who sits between two people comes as such a device: what a person should be told, and compare numbers.
+        """
+        rows = self._keep.rows("SELECT account, id FROM device WHERE news ORDER BY length(id), id")
+        return [(account, device) for account, device in rows if device != self.device]
 
-    async def fetch_file(self, file: contents.File) -> bytes:
-        """A file that somebody sent. Raises files.FileBroken, Refused."""
-        data = await self.api.call("GET", f"/media/{file.upload}")
-        return await asyncio.to_thread(files.unseal, files.Sealed(data, file.key, file.iv, file.sha256, file.part))
-
-    def _newest(self) -> int:
-        found = self._keep.one("SELECT max(n) FROM message")
-        return int(found[0] or 0) if found else 0
-
-    def _find(self, name: str) -> Received | None:
-        row = self._keep.one("SELECT * FROM message WHERE id = ? AND device = ?", name, self.device)
-        return None if row is None else _read_row(row)
-
-
-def _read_row(row: Sequence[object]) -> Received:
-    _, conversation, seq, name, account, device, at, content, why, _ = row
-    shown = contents.Unopened(str(why)) if content is None else contents.decode(bytes(content))  # type: ignore[call-overload]
-    return Received(str(conversation), int(seq), str(name), str(account), str(device), int(at), shown)  # type: ignore[call-overload]
+    def told_of(self, device: str) -> None:
+        """The person knows of a new device."""
+        self._keep.run("UPDATE device SET news = 0 WHERE id = ?", device)

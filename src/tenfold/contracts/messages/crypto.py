@@ -16,6 +16,7 @@ from vodozemac import (
     Curve25519PublicKey,
     Ed25519PublicKey,
     Ed25519Signature,
+    ExportedSessionKey,
     GroupSession,
     InboundGroupSession,
     MegolmMessage,
@@ -61,6 +62,10 @@ class Forged(CannotOpen):
     """It isn't what it claims to be."""
 
 
+class NoSession(Exception):
+    """A device can't be written to: its prekeys are gone, or forged."""
+
+
 class Place(NamedTuple):
     """Where a frame says that its message belongs."""
 
@@ -95,7 +100,8 @@ class Crypto:
     def add_device(self, account: str, name: str) -> AddDevice:
         """What registers this device."""
         keys = self.more_keys(KEYS // 2, fallback=True)
-        assert keys.fallback_key is not None
+        if keys.fallback_key is None:
+            raise ValueError("this device has been registered before")
         return AddDevice(
             name=name,
             identity_key=self.identity_key,
@@ -106,18 +112,27 @@ class Crypto:
         )
 
     def more_keys(self, count: int, *, fallback: bool) -> AddKeys:
-        """New prekeys to publish. They are kept before they are told."""
-        self._account.generate_one_time_keys(count)
-        keys = [self._signed(name, key.to_base64()) for name, key in self._account.one_time_keys.items()]
-        last = None
-        if fallback:
+        """New prekeys to publish. They are kept before they are told, and are the same until `published`.
+
+        Else an answer that is lost would push a fallback key out of the account that the server still gives away.
+        """
+        lacking = min(count, 200) - len(self._account.one_time_keys)
+        if lacking > 0:
+            self._account.generate_one_time_keys(lacking)
+        if fallback and not self._account.fallback_key:
             self._account.generate_fallback_key()
-            ((name, key),) = self._account.fallback_key.items()
-            last = self._signed(name, key.to_base64())
-            self._keep.set_state("fallback_at", str(time.time()).encode())
-        self._account.mark_keys_as_published()
         self._save_account()
-        return AddKeys(one_time_keys=keys[:200], fallback_key=last)
+        keys = [self._signed(name, key.to_base64()) for name, key in self._account.one_time_keys.items()]
+        last = [self._signed(name, key.to_base64()) for name, key in self._account.fallback_key.items()]
+        return AddKeys(one_time_keys=keys[:200], fallback_key=last[0] if last else None)
+
+    def published(self, keys: AddKeys | AddDevice) -> None:
+        """The server has these."""
+        self._account.mark_keys_as_published()
+        with self._keep.transaction():
+            if keys.fallback_key is not None:
+                self._keep.set_state("fallback_at", str(time.time()).encode())
+            self._save_account()
 
     def fallback_is_old(self) -> bool:
         return time.time() - float(self._keep.state("fallback_at") or b"0") > FALLBACK_SECONDS
@@ -141,36 +156,47 @@ class Crypto:
         found = self._keep.one("SELECT account, identity_key, signing_key FROM device WHERE id = ?", device.id)
         if found is None:
             self._keep.run(
-                "INSERT INTO device VALUES (?, ?, ?, ?)",
+                "INSERT INTO device SELECT ?, ?, ?, ?, EXISTS (SELECT 1 FROM device WHERE account = ?)",
                 device.id,
                 device.account,
                 device.identity_key,
                 device.signing_key,
+                device.account,
             )
             return True
         if tuple(found) != (device.account, device.identity_key, device.signing_key):
             raise Forged("a device has other keys than before")
         return False
 
-    def begin(self, device: Device, claimed: ClaimedKey) -> None:
+    # Each conversation has Olm sessions of its own: what waits is delivered conversation by conversation, and a session
+    # opens nothing that is more than 40 messages older than what it has opened.
+
+    def begin(self, device: Device, conversation: str, claimed: ClaimedKey) -> None:
         """A new session with a device, from a prekey of it. Raises Forged."""
         verify(device.signing_key, key_text(device.identity_key, claimed.id, claimed.key), claimed.signature)
-        session = self._account.create_outbound_session(
-            Curve25519PublicKey.from_base64(device.identity_key), Curve25519PublicKey.from_base64(claimed.key)
-        )
-        self._save_session(device.id, session)
+        try:
+            session = self._account.create_outbound_session(
+                Curve25519PublicKey.from_base64(device.identity_key), Curve25519PublicKey.from_base64(claimed.key)
+            )
+        except ValueError as error:  # a key of low order
+            raise Forged("its key is none") from error
+        self._save_session(device.id, conversation, session)
 
-    def knows(self, device_id: str) -> bool:
+    def knows(self, device_id: str, conversation: str) -> bool:
         """Whether there is a session with a device."""
-        return self._keep.one("SELECT 1 FROM olm WHERE device = ? LIMIT 1", device_id) is not None
+        sql = "SELECT 1 FROM olm WHERE device = ? AND conversation = ? LIMIT 1"
+        return self._keep.one(sql, device_id, conversation) is not None
 
     # Between two devices.
 
     def seal_for(self, device_id: str, inner: Inner) -> Envelope:
-        """An envelope that one device can open. There must be a session with it."""
-        session = self._sessions(device_id)[0]
+        """An envelope that one device can open. Raises NoSession."""
+        sessions = self._sessions(device_id, inner.conversation)
+        if not sessions:
+            raise NoSession(device_id)
+        session = sessions[0]
         kind, data = session.encrypt(msgspec.json.encode(inner)).to_parts()
-        self._save_session(device_id, session)
+        self._save_session(device_id, inner.conversation, session)
         return Envelope(kind, b64encode(data).decode().rstrip("="))  # type: ignore[arg-type]
 
     def open_envelope(self, envelope: Envelope, place: Place, own_device: str) -> Inner:
@@ -182,14 +208,14 @@ class Crypto:
             message = AnyOlmMessage.from_parts(envelope.type, _decode64(envelope.body))
         except ValueError as error:
             raise Forged("it is no Olm message") from error
-        inner = _read_inner(self._open(message, place.device, str(device[1])), place)
+        inner = _read_inner(self._open(message, place, str(device[1])), place)
         if inner.to != own_device:
             raise Forged("it was sealed for another device")
         return inner
 
-    def _open(self, message: AnyOlmMessage, device_id: str, identity_key: str) -> bytes:
+    def _open(self, message: AnyOlmMessage, place: Place, identity_key: str) -> bytes:
         first = message.to_pre_key()
-        for session in self._sessions(device_id):
+        for session in self._sessions(place.device, place.conversation):
             if first is not None and not session.session_matches(first):
                 continue
             try:
@@ -198,7 +224,7 @@ class Crypto:
                 if first is not None:
                     raise SessionBroken("the session that it began doesn't open it") from None
                 continue
-            self._save_session(device_id, session)
+            self._save_session(place.device, place.conversation, session)
             return bytes(plain)
         if first is None:
             raise SessionBroken("no session opens it")
@@ -207,27 +233,31 @@ class Crypto:
         except ValueError as error:
             raise SessionBroken("it begins a session with a key that isn't here") from error
         self._save_account()
-        self._save_session(device_id, session)
+        self._save_session(place.device, place.conversation, session)
         return bytes(plain)
 
-    def _sessions(self, device_id: str) -> list[Session]:
-        rows = self._keep.rows("SELECT pickle FROM olm WHERE device = ? ORDER BY used DESC", device_id)
+    def _sessions(self, device_id: str, conversation: str) -> list[Session]:
+        sql = "SELECT pickle FROM olm WHERE device = ? AND conversation = ? ORDER BY used DESC"
+        rows = self._keep.rows(sql, device_id, conversation)
         return [Session.from_pickle(pickle, self._keep.key) for (pickle,) in rows]
 
-    def _save_session(self, device_id: str, session: Session) -> None:
+    def _save_session(self, device_id: str, conversation: str, session: Session) -> None:
         """What was used last is used next; the oldest go."""
         self._keep.run(
-            "INSERT OR REPLACE INTO olm VALUES (?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO olm VALUES (?, ?, ?, ?, ?)",
             device_id,
+            conversation,
             session.session_id,
             session.pickle(self._keep.key),
             time.time_ns(),
         )
         self._keep.run(
-            """DELETE FROM olm WHERE device = ? AND session NOT IN
-               (SELECT session FROM olm WHERE device = ? ORDER BY used DESC LIMIT ?)""",
+            """DELETE FROM olm WHERE device = ? AND conversation = ? AND session NOT IN
+               (SELECT session FROM olm WHERE device = ? AND conversation = ? ORDER BY used DESC LIMIT ?)""",
             device_id,
+            conversation,
             device_id,
+            conversation,
             SESSIONS,
         )
 
@@ -236,52 +266,53 @@ class Crypto:
     def seal_for_group(self, inner: Inner, devices: Collection[str]) -> tuple[str, GroupKey, set[str]]:
         """The content for all devices; the session's key, and the devices that have yet to be given it.
 
-        Another session is begun when somebody who has the key isn't there any more, and when it is old. Who is given
-        the key is noted by `gave`, in the same transaction.
+        The key opens this message and those after it: whoever comes later can't read what was said before. Another
+        session is begun when somebody who may have a key isn't there any more, and when it is old. Who was given the
+        key is noted by `gave`.
         """
         row = self._keep.one(
-            "SELECT key, pickle, begun, count, given FROM outbound WHERE conversation = ?", inner.conversation
+            "SELECT pickle, begun, count, tried FROM outbound WHERE conversation = ?", inner.conversation
         )
-        session, key, begun, count, given = GroupSession(), "", time.time(), 0, set[str]()
-        if row is not None:
-            given = set(msgspec.json.decode(row[4]))
-        if row is not None and given <= set(devices) and row[3] < ROTATE_AFTER and begun - row[2] < ROTATE_SECONDS:
-            key, begun, count = row[0], row[2], row[3]
-            session = GroupSession.from_pickle(row[1], self._keep.key)
-        else:
-            key, given = str(session.session_key.to_base64()), set()
+        now = time.time()
+        session, begun, count = GroupSession(), now, 0
+        good = row is not None and row[2] < ROTATE_AFTER and 0 <= now - row[1] < ROTATE_SECONDS
+        if row is not None and good and set(msgspec.json.decode(row[3])) <= set(devices):
+            session, begun, count = GroupSession.from_pickle(row[0], self._keep.key), row[1], row[2]
+        name, key = str(session.session_id), str(session.session_key.to_base64())
+        given = {device for (device,) in self._keep.rows("SELECT device FROM own_key WHERE session = ?", name)}
         sealed = session.encrypt(msgspec.json.encode(inner)).to_base64()
         self._keep.run(
-            "INSERT OR REPLACE INTO outbound VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO outbound VALUES (?, ?, ?, ?, ?, ?)",
             inner.conversation,
-            session.session_id,
-            key,
+            name,
             session.pickle(self._keep.key),
             begun,
             count + 1,
-            msgspec.json.encode(sorted(given)).decode(),
+            msgspec.json.encode(sorted(devices)).decode(),
         )
-        return f"{session.session_id}.{sealed}", GroupKey(session.session_id, key), set(devices) - given
+        return f"{name}.{sealed}", GroupKey(name, key), set(devices) - given
 
-    def gave(self, conversation: str, session: str, devices: Collection[str]) -> None:
-        """These have been given the key of a session of one's own, in something that is going to be sent."""
-        row = self._keep.one(
-            "SELECT key, given FROM outbound WHERE conversation = ? AND session = ?", conversation, session
-        )
-        if row is None:
-            return
-        given = msgspec.json.encode(sorted({*msgspec.json.decode(row[1]), *devices})).decode()
-        self._keep.run("UPDATE outbound SET given = ? WHERE conversation = ?", given, conversation)
-        self._keep.run("INSERT OR REPLACE INTO own_key VALUES (?, ?, ?, ?)", session, conversation, row[0], given)
+    def gave(self, conversation: str, key: GroupKey, devices: Collection[str]) -> None:
+        """These have been given the key of a session of one's own. What they were given first is what they have."""
+        for device in devices:
+            self._keep.run(
+                "INSERT OR IGNORE INTO own_key VALUES (?, ?, ?, ?, ?)",
+                key.session,
+                device,
+                conversation,
+                key.key,
+                time.time(),
+            )
 
     def key_for(self, session: str, conversation: str, device: str) -> GroupKey | None:
-        """The key of a session of one's own, for a device that was given it before; None for any other."""
+        """The key of a session of one's own, as a device was given it before; None for any other."""
         row = self._keep.one(
-            "SELECT key, given FROM own_key WHERE session = ? AND conversation = ?", session, conversation
+            "SELECT key FROM own_key WHERE session = ? AND device = ? AND conversation = ?",
+            session,
+            device,
+            conversation,
         )
-        if row is None or device not in msgspec.json.decode(row[1]):
-            return None
-        return GroupKey(session, row[0])
+        return None if row is None else GroupKey(session, row[0])
 
     def take_key(self, key: GroupKey, place: Place) -> None:
         """Keep the key of a group session, from the device whose it is. Raises Forged."""
@@ -291,13 +322,46 @@ class Crypto:
             raise Forged("it is no key of a group") from error
         if session.session_id != key.session:
             raise Forged("the key is of another session")
-        self._keep.run(
-            "INSERT OR IGNORE INTO inbound VALUES (?, ?, ?, ?)",
-            place.conversation,
-            place.device,
-            key.session,
-            session.pickle(self._keep.key),
+        self._keep_inbound(place.conversation, place.device, session)
+
+    def _keep_inbound(self, conversation: str, device: str, session: InboundGroupSession) -> bool:
+        """Of two keys of a session the one that opens more stays, if both are of the same ratchet."""
+        place = conversation, device, session.session_id
+        row = self._keep.one("SELECT pickle FROM inbound WHERE conversation = ? AND device = ? AND session = ?", *place)
+        if row is not None:
+            before = InboundGroupSession.from_pickle(row[0], self._keep.key)
+            at = before.first_known_index
+            ours, theirs = before.export_at(at), session.export_at(at)
+            if session.first_known_index >= at or ours is None or theirs is None:
+                return False
+            if ours.to_base64() != theirs.to_base64():
+                return False
+        self._keep.run("INSERT OR REPLACE INTO inbound VALUES (?, ?, ?, ?)", *place, session.pickle(self._keep.key))
+        return True
+
+    def exported(self, conversation: str, device: str, session: str) -> str | None:
+        """The key of a group session of another device, for a backup."""
+        row = self._keep.one(
+            "SELECT pickle FROM inbound WHERE conversation = ? AND device = ? AND session = ?",
+            conversation,
+            device,
+            session,
         )
+        if row is None:
+            return None
+        found = InboundGroupSession.from_pickle(row[0], self._keep.key)
+        key = found.export_at(found.first_known_index)
+        return None if key is None else str(key.to_base64())
+
+    def take_exported(self, conversation: str, device: str, session: str, key: str) -> bool:
+        """A key out of one's own backup. Whether it opens more than what was here. Raises Forged."""
+        try:
+            found = InboundGroupSession.import_session(ExportedSessionKey(key))
+        except ValueError as error:
+            raise Forged("it is no key of a group") from error
+        if found.session_id != session:
+            raise Forged("the key is of another session")
+        return self._keep_inbound(conversation, device, found)
 
     def open_content(self, sealed: str, place: Place) -> Inner:
         """What was sealed for a group. Raises KeyMissing, Forged."""

@@ -10,6 +10,7 @@ import mimetypes
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -19,10 +20,13 @@ from tenfold.contracts.messages import content as contents
 from tenfold.contracts.messages import frames
 from tenfold.contracts.messages.api import Refused
 from tenfold.contracts.messages.client import Client
-from tenfold.contracts.messages.connection import DeviceEnded
+from tenfold.contracts.messages.connection import DeviceEnded, Ended, NotSent
 from tenfold.contracts.messages.files import FileBroken
 from tenfold.contracts.messages.incoming import Received
+from tenfold.contracts.messages.keep import FolderInUse
 
+#: Milliseconds since 1970 of the latest time that is shown.
+MOST_AT = 4_000_000_000_000
 HELP = """/list                 conversations
 /to NAME              open the conversation with somebody, or begin it
 /group NAME PEOPLE    begin a group: a name for it, and names of people
@@ -30,6 +34,8 @@ HELP = """/list                 conversations
 /file PATH            send a file
 /get NUMBER           fetch the file of a message, into this folder
 /verify NAME          the safety number that you and they should see
+/backup PASSPHRASE    keep all this, sealed, at the server, for a device that comes later
+/restore PASSPHRASE   take in what another device has kept there
 /quit"""
 
 
@@ -43,6 +49,7 @@ class Terminal:
         self._titles: dict[str, str] = {}
         self._listed: list[str] = []
         self._files: list[contents.File] = []
+        self._sending: set[asyncio.Task[None]] = set()
         self._commands: Mapping[str, Callable[[str], Awaitable[None]]] = {
             "list": self._list,
             "to": self._to,
@@ -51,6 +58,8 @@ class Terminal:
             "file": self._file,
             "get": self._get,
             "verify": self._verify,
+            "backup": self._backup,
+            "restore": self._restore,
         }
 
     async def run(self) -> None:
@@ -71,14 +80,32 @@ class Terminal:
             task.result()
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
-        while line := (await reader.readline()).decode(errors="replace"):
-            if line.strip() == "/quit":
-                break
+        for upload in self._client.media.unfinished():
+            await self._try(self._resume(upload))
+        while True:
             try:
-                await self._obey(line.strip())
-            except (Refused, aiohttp.ClientError, FileBroken, OSError) as error:
-                print(f"! {error}", flush=True)
+                line = (await reader.readline()).decode(errors="replace")
+            except ValueError:  # longer than any message may be; what is left of it is read as another
+                print("! This line is too long", flush=True)
+                continue
+            if not line or line.strip() == "/quit":
+                break
+            await self._try(self._obey(line.strip()))
         await self._client.all_sent()
+        await asyncio.gather(*self._sending)
+
+    async def _try(self, doing: Awaitable[None]) -> None:
+        try:
+            await doing
+        except (Refused, aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            print(f"! {printable(str(error)) or type(error).__doc__}", flush=True)
+
+    async def _resume(self, upload: str) -> None:
+        try:
+            await self._client.resume_file(upload)
+        except (Refused, FileBroken, OSError):
+            self._client.media.give_up(upload)
+            raise
 
     async def _obey(self, line: str) -> None:
         word, _, rest = line.partition(" ")
@@ -88,25 +115,41 @@ class Terminal:
             command = self._commands.get(word[1:])
             await command(rest.strip()) if command else print(HELP, flush=True)
         elif self._open:
-            self._client.say(self._open, line)
+            task = asyncio.create_task(self._watch(self._client.say(self._open, line)))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
         else:
             print("! Open a conversation first: /to NAME", flush=True)
 
+    async def _watch(self, name: str) -> None:
+        try:
+            await self._client.sent(name)
+        except NotSent as error:
+            print(f"! This wasn't sent: {error.code}", flush=True)
+
     async def _list(self, _: str) -> None:
+        await self._look()
+        for n, place in enumerate(self._listed, 1):
+            print(f"{n:3}  {self._titles[place]}", flush=True)
+
+    async def _look(self) -> None:
         self._listed = []
         for place in await self._client.conversations():
             self._listed.append(place.id)
             people = [member.account for member in place.members]
-            self._names |= {person.id: person.display_name or person.name for person in people}
+            # People choose their names, and what steers a terminal could be among it.
+            self._names |= {person.id: printable(person.display_name or person.name) for person in people}
             others = ", ".join(self._names[person.id] for person in people if person.id != self._client.account)
-            self._titles[place.id] = others or "nobody else"
-            print(f"{len(self._listed):3}  {self._titles[place.id]}", flush=True)
+            self._titles[place.id] = printable(self._client.title(place.id).name) or others or "nobody else"
 
     async def _to(self, name: str) -> None:
         await self._enter(await self._client.direct(await self._find(name)))
 
     async def _group(self, rest: str) -> None:
-        name, *people = rest.split()
+        name, *people = rest.split() or [""]
+        if not people:
+            print("! /group NAME PEOPLE", flush=True)
+            return
         await self._enter(await self._client.group([await self._find(each) for each in people], name))
 
     async def _choose(self, number: str) -> None:
@@ -117,7 +160,7 @@ class Terminal:
 
     async def _enter(self, conversation: str) -> None:
         if conversation not in self._titles:
-            await self._list("")
+            await self._look()
         self._open = conversation
         print(f"> {self._titles.get(conversation, conversation)}", flush=True)
 
@@ -132,33 +175,44 @@ class Terminal:
             print("! Open a conversation first: /to NAME", flush=True)
             return
         file = Path(path).expanduser()  # noqa: ASYNC240  # it reads no disk
-        data = await asyncio.to_thread(file.read_bytes)
         kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-        await self._client.send_file(self._open, file.name, kind, data)
+        await self._client.send_path(self._open, file, kind)
 
     async def _get(self, number: str) -> None:
         if not number.isdecimal() or not 1 <= int(number) <= len(self._files):
             print("! No file has this number", flush=True)
             return
         file = self._files[int(number) - 1]
-        data = await self._client.fetch_file(file)
-        target = Path(Path(file.name.replace("\\", "/")).name or "file")  # whoever sent it chose the name
-        with await asyncio.to_thread(target.open, "xb") as out:
-            out.write(data)
-        print(f"  {target} ({len(data):,} bytes)", flush=True)
+        # Whoever sent it chose the name.
+        target = Path(Path(printable(file.name).replace("\\", "/")).name.lstrip(".")[-100:] or "file")
+        await self._client.media.save(file, target)
+        print(f"  {target} ({file.size:,} bytes)", flush=True)
 
     async def _verify(self, name: str) -> None:
         number = await self._client.safety_number(await self._find(name))
         print("  " + " ".join(number[at : at + 5] for at in range(0, 60, 5)), flush=True)
 
+    async def _backup(self, passphrase: str) -> None:
+        print(f"  {await self._client.past.make(passphrase):,} messages are kept", flush=True)
+
+    async def _restore(self, passphrase: str) -> None:
+        print(f"  {await self._client.past.restore(passphrase):,} messages have come", flush=True)
+
     async def _show(self) -> None:
         async for _, message in self._client.messages():
+            if message.conversation not in self._titles:
+                await self._try(self._look())
+            for account, device in self._client.new_devices:
+                who = self._names.get(account, account)
+                print(f"! {who} has a new device ({device}): /verify says whether it is theirs", flush=True)
+                self._client.told_of(device)
             self._print(message)
             if message.account != self._client.account and message.conversation == self._open:
-                await self._client.read(message.conversation, message.seq)
+                with suppress(ConnectionError):  # it is told with the next one
+                    await self._client.read(message.conversation, message.seq)
 
     def _print(self, message: Received) -> None:
-        at = datetime.fromtimestamp(message.at / 1000).astimezone()
+        at = datetime.fromtimestamp(min(max(message.at, 0), MOST_AT) / 1000).astimezone()
         who = "you" if message.account == self._client.account else self._names.get(message.account, message.account)
         where = "" if message.conversation == self._open else f"[{self._titles.get(message.conversation, '?')}] "
         print(f"{at:%H:%M} {where}{who}: {self._words(message)}", flush=True)
@@ -172,6 +226,8 @@ class Terminal:
                 return f"{printable(message.content.name)}, {message.content.size:,} bytes: /get {len(self._files)}"
             case contents.Reaction():
                 return printable(message.content.emoji) or "takes a reaction back"
+            case contents.Edit() if message.content.to.account != message.account:
+                return "(tries to change what somebody else has said)"
             case contents.Edit():
                 return f"now says: {printable(message.content.text)}"
             case contents.Delete():
@@ -179,7 +235,9 @@ class Terminal:
             case contents.About() if isinstance(message.content.name, str):
                 return f"calls this {printable(message.content.name)}"
             case contents.Unopened():
-                return f"(can't be opened yet: {message.content.why})"
+                return f"(can't be opened yet: {printable(message.content.why)})"
+            case contents.Unknown():
+                return f"({printable(message.content.kind)}, which this program doesn't know)"
             case _:
                 return "(something that this program doesn't know)"
 
@@ -213,6 +271,10 @@ def main() -> None:
         sys.exit(130)
     except DeviceEnded:
         sys.exit("This device was ended. Remove its folder to begin as a new one.")
+    except Ended as error:
+        sys.exit(type(error).__doc__)
+    except FolderInUse:
+        sys.exit(f"{options.folder}: {FolderInUse.__doc__}")
     except (Refused, aiohttp.ClientError, ValueError) as error:
         sys.exit(f"{options.server}: {error}")
 

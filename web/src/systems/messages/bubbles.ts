@@ -1,4 +1,5 @@
 /** What is drawn of a conversation: edits, deletions and reactions are folded into the messages that they are about. */
+import { duration } from './expiring';
 import type { Content, FileContent, Member, To } from './protocol';
 import type { Kept } from './store';
 
@@ -23,6 +24,8 @@ export interface Bubble {
   reactions: Map<string, string[]>;
   /** Not sent yet. */
   waiting: boolean;
+  /** When it disappears, in milliseconds since 1970. */
+  endsAt: number | null;
 }
 
 const nameOf = (to: To): string => `${to.account} ${to.id}`;
@@ -70,14 +73,19 @@ function made(message: Kept, content: Content | null, me: string): Bubble {
   const bubble: Bubble = {
     key: `${message.device} ${message.id}`, id: message.id, seq: message.seq, account: message.account, device: message.device,
     at: message.at, own: message.account === me, text: '', file: null, notice: '', edited: false, deleted: false, sealed: '',
-    reply: null, reactions: new Map(), waiting: message.seq === Number.MAX_SAFE_INTEGER,
+    reply: null, reactions: new Map(), waiting: message.seq === Number.MAX_SAFE_INTEGER, endsAt: message.ends_at ?? null,
   };
   if (!content) bubble.sealed = message.why || 'its key hasn’t come';
   else if (content.kind === 'text') Object.assign(bubble, { text: String(content.text), reply: content.reply_to ?? null });
   else if (content.kind === 'file') Object.assign(bubble, { file: content, text: String(content.text ?? ''), reply: content.reply_to ?? null });
-  else if (content.kind === 'about') bubble.notice = content.name === undefined ? 'changed how long messages stay' : `named this “${String(content.name)}”`;
+  else if (content.kind === 'about') bubble.notice = told(content);
   else bubble.notice = 'sent something that this page doesn’t know yet';
   return bubble;
+}
+
+function told({ name, expires }: { name?: string; expires?: number }): string {
+  if (name !== undefined) return `named this “${String(name)}”`;
+  return expires ? `made new messages disappear after ${duration(expires)}` : 'made new messages stay';
 }
 
 export type Ticks = 'waiting' | 'sent' | 'delivered' | 'read';
@@ -107,7 +115,7 @@ export function summary(content: Content | null): string {
     case 'delete':
       return 'Message deleted';
     case 'about':
-      return content.name === undefined ? 'Changed the conversation' : `Named “${content.name}”`;
+      return content.name === undefined ? 'Changed how long messages stay' : `Named “${content.name}”`;
     default:
       return 'Something new';
   }

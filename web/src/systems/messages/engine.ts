@@ -27,6 +27,9 @@ export interface Engine {
   createGroup(): { session: Session; key: string };
   encryptGroup(session: string, plain: string): { session: Session; body: string };
   importGroup(key: string): Session | null;
+  /** A group's key from the first index that is known, for a backup; and the session out of one. */
+  exportGroup(session: string): string;
+  importExported(key: string): Session | null;
   decryptGroup(session: string, body: string): { plain: string; index: number } | null;
 }
 
@@ -149,6 +152,20 @@ export async function openEngine(key: string): Promise<Engine> {
       using(new Olm.InboundGroupSession(), (it) => {
         try {
           it.create(sessionKey);
+          return kept(it);
+        } catch {
+          return null;
+        }
+      }),
+    exportGroup: (pickle) =>
+      using(new Olm.InboundGroupSession(), (it) => {
+        it.unpickle(key, pickle);
+        return it.export_session(it.first_known_index());
+      }),
+    importExported: (exported) =>
+      using(new Olm.InboundGroupSession(), (it) => {
+        try {
+          it.import_session(exported);
           return kept(it);
         } catch {
           return null;

@@ -1,4 +1,5 @@
 /** Files, sealed in pieces with AES-256-GCM, as docs/messages-protocol.md defines it. */
+import { http } from '../../platform/api';
 import type { FileContent } from './protocol';
 
 export const PART = 256 * 1024;
@@ -83,4 +84,42 @@ export async function shrink(file: File): Promise<{ data: Blob; width: number; h
   const thumbnail = draw(40).toDataURL('image/jpeg', 0.6).split(',')[1] ?? '';
   picture.close();
   return { data: blob && blob.size < file.size ? blob : file, width: canvas.width, height: canvas.height, thumbnail };
+}
+
+/** Seal a file, send it in parts, and say what tells of it. `progress` is told the share that was sent. */
+export async function upload(api: string, file: File, progress: (share: number) => void): Promise<FileContent> {
+  const picture = await shrink(file);
+  const blob = picture?.data ?? file;
+  const sealed = await seal(new Uint8Array(await blob.arrayBuffer()));
+  const begun = await http.post<{ id: string; part: number }>(`${api}/media`, { size: sealed.data.length });
+  const count = Math.ceil(sealed.data.length / begun.part);
+  for (let n = 0; n < count; n += 1) {
+    await putPart(`${api}/media/${begun.id}/parts/${n}`, sealed.data.slice(n * begun.part, (n + 1) * begun.part));
+    progress((n + 1) / count);
+  }
+  await http.post(`${api}/media/${begun.id}/finish`);
+  const { key, iv, sha256, part } = sealed;
+  const type = blob.type || 'application/octet-stream';
+  const content: FileContent = { kind: 'file', name: file.name, type, size: blob.size, key, iv, sha256, part, upload: begun.id };
+  if (picture) Object.assign(content, { width: picture.width, height: picture.height, thumbnail: picture.thumbnail });
+  return content;
+}
+
+/** Sealed bytes, tried again while the server or the network is away. */
+export async function putPart(url: string, data: Uint8Array<ArrayBuffer>): Promise<void> {
+  for (let attempt = 0; ; attempt += 1) {
+    const headers = { 'content-type': 'application/octet-stream' };
+    const answer = await fetch(url, { method: 'PUT', body: data, headers }).catch(() => null);
+    if (answer?.ok) return;
+    if (attempt === 4 || (answer && answer.status < 500)) throw new Error('The file couldn’t be sent. Try again.');
+    await new Promise((resolve) => setTimeout(resolve, 1000 * 2 ** attempt));
+  }
+}
+
+/** A file that somebody sent, opened. */
+export async function download(api: string, file: FileContent): Promise<Blob> {
+  const answer = await fetch(`${api}/media/${encodeURIComponent(file.upload)}`);
+  if (!answer.ok)
+    throw new Error(answer.status === 404 ? 'This file is no longer kept: files go after 30 days.' : 'The file couldn’t be fetched. Try again.');
+  return new Blob([await unseal(new Uint8Array(await answer.arrayBuffer()), file)], { type: file.type });
 }

@@ -1,10 +1,9 @@
 /** One device: what it keeps, its connection, and what its pages show. */
 import { http } from '../../platform/api';
-import { bubbles, summary, ticks, type Bubble, type Ticks } from './bubbles';
-import { seal, shrink, unseal } from './files';
+import { deviceName } from './device';
+import { download, upload } from './files';
 import { Link } from './link';
 import {
-  type ClaimedKey,
   type Content,
   type Conversation,
   type Device,
@@ -15,75 +14,26 @@ import {
   type Mine,
   type NoteFrame,
   type OwnDevice,
-  type Person,
   type Place,
-  type SendFrame,
 } from './protocol';
 import { CannotOpen, Sealing } from './sealing';
 import { safetyNumber } from './safety';
-import { Batch, Store, type Kept, type Queued } from './store';
+import { Outbox, type Post } from './outbox';
+import { Past, type Found } from './past';
+import { Batch, ending, Store, UNSENT, type Kept } from './store';
+import { nameOf, Talk } from './talk.svelte';
 
-const AHEAD = 32;
 const SHOWN = 400;
 const FEW_KEYS = 20;
 const ASK_AGAIN_MS = 60_000;
-export const UNSENT = Number.MAX_SAFE_INTEGER;
-
-/** A conversation as it is shown. */
-export class Talk {
-  place = $state.raw<Conversation>({ id: '', kind: 'direct', revision: 0, last: 0, created_at: 0, members: [], devices: [] });
-  /** The newest messages, with those that aren't sent yet at the end. */
-  messages = $state.raw<Kept[]>([]);
-  name = $state('');
-  typing = $state.raw<ReadonlySet<string>>(new Set());
-  presence = $state.raw<{ online: boolean; seen: number | null } | null>(null);
-  /** Names of people whose devices have changed, until that was seen. */
-  notices = $state.raw<string[]>([]);
-  readonly me: string;
-
-  constructor(place: Conversation, me: string) {
-    this.place = place;
-    this.me = me;
-  }
-
-  readonly others = $derived.by(() => this.place.members.filter((member) => member.account.id !== this.me));
-  readonly own = $derived(this.place.members.find((member) => member.account.id === this.me));
-  readonly admins = $derived(new Set(this.place.members.filter((member) => member.role === 'admin').map((member) => member.account.id)));
-  readonly title = $derived(
-    this.place.kind === 'group'
-      ? this.name || this.others.map((member) => nameOf(member.account)).join(', ') || 'Empty group'
-      : this.others[0]
-        ? nameOf(this.others[0].account)
-        : 'Somebody who left',
-  );
-  readonly bubbles: Bubble[] = $derived.by(() => bubbles(this.messages, this.me, this.place.kind === 'group' ? this.admins : new Set()));
-  readonly last = $derived(this.messages.at(-1));
-  readonly lastLine = $derived(this.last ? summary(this.last.content) : '');
-  readonly at = $derived(this.last?.at ?? this.place.created_at);
-  readonly unread = $derived(this.messages.filter((message) => message.account !== this.me && message.seq > (this.own?.read ?? 0)).length);
-
-  ticks(bubble: Bubble): Ticks {
-    return ticks(bubble, this.others);
-  }
-  person(account: string): string {
-    const found = this.place.members.find((member) => member.account.id === account);
-    return found ? nameOf(found.account) : 'Somebody who left';
-  }
-  moved(account: string, delivered: number, read: number): void {
-    const members = this.place.members.map((member) =>
-      member.account.id === account
-        ? { ...member, delivered: Math.max(member.delivered, delivered, read), read: Math.max(member.read, read) }
-        : member,
-    );
-    this.place = { ...this.place, members };
-  }
-}
-
-export const nameOf = (person: Person): string => person.display_name || person.name;
+/** Until what has disappeared is looked for again, at most. */
+const SWEEP_MS = 3_600_000;
+/** Until what was said is added to the backup. */
+const FRESHEN_MS = 60_000;
 
 type Wish = { conversation: string; device: string; content?: Content; keys?: { session: string; key: string }; fresh?: boolean };
 
-export class Messenger {
+export class Messenger implements Post {
   status = $state<'starting' | 'online' | 'offline' | 'elsewhere' | 'ended' | 'failed'>('starting');
   caughtUp = $state(false);
   fault = $state('');
@@ -92,6 +42,8 @@ export class Messenger {
   device = $state('');
   /** Share of uploads that are on their way, by a name that the page gave. */
   uploads = $state.raw<ReadonlyMap<string, number>>(new Map());
+  /** A new device, whose account has a backup of what was said before. */
+  hasPast = $state(false);
   /** The conversation that is looked at. */
   looking = '';
 
@@ -99,14 +51,12 @@ export class Messenger {
 
   private store!: Store;
   private sealing!: Sealing;
+  private past!: Past;
+  private outbox!: Outbox;
   private link: Link | null = null;
   private readonly byId = new Map<string, Talk>();
   private readonly positions = new Map<string, number>();
   private readonly asked = new Map<string, number>();
-  private queue: Queued[] = [];
-  private readonly flying = new Map<string, Queued>();
-  private readonly given = new Map<string, { conversation: string; session: string; devices: string[] }>();
-  private readonly blocked = new Set<string>();
   private chain: Promise<void> = Promise.resolve();
   private seen: Record<string, number> = {};
   private notes: string[] = [];
@@ -114,6 +64,7 @@ export class Messenger {
   private readonly typingTimers = new Map<string, ReturnType<typeof setTimeout>>();
   private release: (() => void) | null = null;
   private stopped = false;
+  private isNew = false;
 
   constructor(
     private readonly api: string,
@@ -155,6 +106,10 @@ export class Messenger {
     this.stopped = true;
     this.link?.close();
     this.link = null;
+    clearTimeout(this.sweepTimer);
+    clearTimeout(this.freshenTimer);
+    this.freshenTimer = undefined;
+    this.sweepAt = Infinity;
     this.release?.();
     this.release = null;
   }
@@ -168,8 +123,13 @@ export class Messenger {
     const state = await this.store.all<string>('state');
     this.mine = await http.get<Mine>(`${this.api}/me`);
     this.device = state.get('device') ?? (await this.register());
-    this.queue = await this.store.queued();
+    this.outbox = new Outbox(this.api, this.account, this.device, this.store, this.sealing, this);
+    await this.outbox.load();
+    this.past = new Past(this.api, this.store, this.sealing);
+    if (this.isNew) this.hasPast = (await this.past.found().catch(() => null)) !== null;
+    await this.store.expire(Date.now());
     await this.loadAll();
+    await this.sweep();
     if (this.stopped) return;
     this.link = new Link(this.api, this.device, {
       heard: (frame) => (this.chain = this.chain.then(() => this.hear(frame)).catch((error: unknown) => this.broke(error))),
@@ -178,11 +138,10 @@ export class Messenger {
         this.status = online ? 'online' : 'offline';
         if (!online) {
           this.caughtUp = false;
-          this.flying.clear();
-          this.given.clear();
+          this.outbox.lost();
           this.seen = {};
           this.notes = [];
-        } else void this.pump();
+        } else void this.outbox.pump();
       },
       ended: (reason) => {
         this.status = reason === 'replaced' ? 'elsewhere' : 'ended';
@@ -202,6 +161,7 @@ export class Messenger {
     await this.store.commit(batch);
     const { id } = await http.post<OwnDevice>(`${this.api}/devices`, body);
     await this.store.commit(new Batch().put('state', 'device', id));
+    this.isNew = true;
     return id;
   }
 
@@ -232,21 +192,31 @@ export class Messenger {
     }
     talk = new Talk(place, this.account);
     const kept = await this.store.newest(place.id, SHOWN);
-    const waiting = this.queue.filter((each) => each.conversation === place.id).map((each) => this.unsent(each));
-    talk.messages = [...kept, ...waiting];
-    talk.name = nameIn(kept);
+    talk.messages = [...kept, ...this.outbox.waiting(place.id)];
+    talk.retitle();
     this.byId.set(place.id, talk);
     this.talks = [...this.byId.values()];
     return talk;
   }
 
-  private unsent(queued: Queued): Kept {
-    const { conversation, id, content, at } = queued;
-    return { conversation, seq: UNSENT, id, account: this.account, device: this.device, at, content, why: '', sealed: null };
-  }
+  // What the outbox asks of it.
 
+  get online(): boolean {
+    return this.link?.online ?? false;
+  }
+  say(frame: object): void {
+    this.link?.say(frame);
+  }
   talk(id: string): Talk | undefined {
     return this.byId.get(id);
+  }
+  sent(kept: Kept): void {
+    this.byId.get(kept.conversation)?.show(kept);
+    if (kept.ends_at) this.sweepBy(kept.ends_at);
+    this.freshenSoon();
+  }
+  failed(why: string): void {
+    this.fault = why;
   }
 
   // What people do.
@@ -263,6 +233,7 @@ export class Messenger {
     return place.id;
   }
 
+  /** Read a conversation anew, with its devices; those that are forged are left out, and new ones are told of. */
   async refresh(id: string): Promise<Talk> {
     const place = await http.get<Conversation>(`${this.api}/conversations/${id}`);
     const batch = new Batch();
@@ -276,20 +247,23 @@ export class Messenger {
     }
     await this.store.commit(batch);
     const talk = await this.meet({ ...place, devices: honest });
-    if (before) for (const account of new Set(strangers)) talk.notices = [...talk.notices, talk.person(account)];
+    if (before) for (const account of new Set(strangers)) this.warn(account);
     return talk;
   }
 
-  async send(conversation: string, content: Content): Promise<void> {
-    const queued: Queued = { conversation, id: crypto.randomUUID(), content, at: Date.now() };
-    await this.store.commit(new Batch().queue(queued));
-    this.queue.push(queued);
-    const talk = this.byId.get(conversation);
-    if (talk) {
-      talk.messages = [...talk.messages, this.unsent(queued)];
-      if (content.kind === 'about' && content.name !== undefined) talk.name = content.name;
+  /** Somebody has a new device: that is said wherever one talks with them. */
+  private warn(account: string): void {
+    for (const talk of this.byId.values()) {
+      const member = talk.others.find((each) => each.account.id === account);
+      if (member && !talk.notices.includes(nameOf(member.account))) talk.notices = [...talk.notices, nameOf(member.account)];
     }
-    void this.pump();
+  }
+
+  async send(conversation: string, content: Content): Promise<void> {
+    const talk = this.byId.get(conversation);
+    const expires = content.kind === 'text' || content.kind === 'file' ? (talk?.expires ?? 0) : 0;
+    const kept = await this.outbox.add({ conversation, id: crypto.randomUUID(), content, at: Date.now(), expires });
+    talk?.show(kept);
   }
 
   async sendFile(conversation: string, file: File): Promise<void> {
@@ -302,42 +276,14 @@ export class Messenger {
     };
     progress(0);
     try {
-      const picture = await shrink(file);
-      const blob = picture?.data ?? file;
-      const sealed = await seal(new Uint8Array(await blob.arrayBuffer()));
-      const upload = await http.post<{ id: string; part: number }>(`${this.api}/media`, { size: sealed.data.length });
-      const count = Math.ceil(sealed.data.length / upload.part);
-      for (let n = 0; n < count; n += 1) {
-        await this.putPart(upload.id, n, sealed.data.slice(n * upload.part, (n + 1) * upload.part));
-        progress((n + 1) / count);
-      }
-      await http.post(`${this.api}/media/${upload.id}/finish`);
-      const { key, iv, sha256, part } = sealed;
-      const content: FileContent = { kind: 'file', name: file.name, type: blob.type || 'application/octet-stream', size: blob.size, key, iv, sha256, part, upload: upload.id };
-      if (picture) Object.assign(content, { width: picture.width, height: picture.height, thumbnail: picture.thumbnail });
-      await this.send(conversation, content);
+      await this.send(conversation, await upload(this.api, file, progress));
     } finally {
       progress(null);
     }
   }
 
-  private async putPart(upload: string, n: number, data: Uint8Array<ArrayBuffer>): Promise<void> {
-    for (let attempt = 0; ; attempt += 1) {
-      const answer = await fetch(`${this.api}/media/${upload}/parts/${n}`, {
-        method: 'PUT',
-        body: data,
-        headers: { 'content-type': 'application/octet-stream' },
-      }).catch(() => null);
-      if (answer?.ok) return;
-      if (attempt === 4 || (answer && answer.status < 500)) throw new Error('The file couldn’t be sent. Try again.');
-      await new Promise((resolve) => setTimeout(resolve, 1000 * 2 ** attempt));
-    }
-  }
-
-  async fetchFile(file: FileContent): Promise<Blob> {
-    const answer = await fetch(`${this.api}/media/${encodeURIComponent(file.upload)}`);
-    if (!answer.ok) throw new Error(answer.status === 404 ? 'This file is no longer kept: files go after 30 days.' : 'The file couldn’t be fetched. Try again.');
-    return new Blob([await unseal(new Uint8Array(await answer.arrayBuffer()), file)], { type: file.type });
+  fetchFile(file: FileContent): Promise<Blob> {
+    return download(this.api, file);
   }
 
   /** Everything in a conversation was read, as far as one can see it. */
@@ -363,6 +309,67 @@ export class Messenger {
     return safetyNumber([this.account, keys(this.account)], [account, keys(account)]);
   }
 
+  // What goes by itself, and what comes back from a backup.
+
+  private sweepTimer: ReturnType<typeof setTimeout> | undefined;
+  private sweepAt = Infinity;
+
+  private sweepBy(at: number): void {
+    if (at >= this.sweepAt) return;
+    this.sweepAt = at;
+    clearTimeout(this.sweepTimer);
+    this.sweepTimer = setTimeout(() => void this.sweep(), Math.min(Math.max(0, at - Date.now()), SWEEP_MS));
+  }
+
+  private freshenTimer: ReturnType<typeof setTimeout> | undefined;
+
+  /** Add what has come to the backup, if there is one of this browser's: a little later and together. */
+  private freshenSoon(): void {
+    this.freshenTimer ??= setTimeout(() => {
+      this.freshenTimer = undefined;
+      if (this.online) void this.past.freshen();
+    }, FRESHEN_MS);
+  }
+
+  /** Remove the messages whose time is over. */
+  private async sweep(): Promise<void> {
+    this.sweepAt = Infinity;
+    if (this.stopped) return;
+    const now = Date.now();
+    const next = await this.store.expire(now);
+    for (const talk of this.byId.values())
+      if (talk.messages.some(({ ends_at }) => ends_at !== undefined && ends_at <= now))
+        talk.messages = talk.messages.filter(({ ends_at }) => ends_at === undefined || ends_at > now);
+    if (next !== null) this.sweepBy(next);
+  }
+
+  backup(): Promise<Found | null> {
+    return this.past.found();
+  }
+
+  /** Seal all that is kept here by a passphrase, and leave it with the server for the next device. */
+  backUp(passphrase: string, told: (share: number) => void): Promise<number> {
+    return this.past.make(passphrase, told);
+  }
+
+  /** Take in what a backup holds that isn't here. How many messages. */
+  async restore(passphrase: string, told: (share: number) => void): Promise<number> {
+    // In turn with what comes in, which uses the same keys.
+    const work = this.chain.then(() => this.past.restore(passphrase, (frame, batch) => this.openFrame(frame, batch).content, told));
+    this.chain = work.then(
+      () => undefined,
+      () => undefined,
+    );
+    const count = await work;
+    this.hasPast = false;
+    for (const talk of this.byId.values()) {
+      talk.messages = [...(await this.store.newest(talk.place.id, SHOWN)), ...talk.messages.filter(({ seq }) => seq === UNSENT)];
+      talk.retitle();
+    }
+    await this.sweep();
+    return count;
+  }
+
   // What comes in.
 
   private async hear(frame: FromServer): Promise<void> {
@@ -372,16 +379,16 @@ export class Messenger {
       case 'note':
         return this.takeNote(frame);
       case 'sent':
-        return this.sent(frame.id, frame.seq ?? 0, frame.at);
+        return this.outbox.sent(frame.id, frame.seq ?? 0, frame.at);
       case 'error':
-        return this.refused(frame.code, frame.id, frame.retry_after);
+        return this.outbox.refused(frame.code, frame.id, frame.retry_after);
       case 'welcome':
         await this.topUp();
         this.watch();
-        return this.pump();
+        return this.outbox.pump();
       case 'caught_up':
         this.caughtUp = true;
-        return;
+        return this.past.freshen();
       case 'receipt':
         this.byId.get(frame.conversation)?.moved(frame.account, frame.delivered ?? 0, frame.read ?? 0);
         return;
@@ -439,26 +446,20 @@ export class Messenger {
     const batch = new Batch();
     const { content, why, wish } = this.openFrame(frame, batch);
     const { conversation, seq, id, account, device, at } = frame;
-    const kept: Kept = { conversation, seq, id, account, device, at, content, why, sealed: wish ? frame : null };
+    const kept: Kept = { conversation, seq, id, account, device, at, content, why, sealed: wish ? frame : null, ...ending(at, frame.expires) };
     batch.message(kept).put('position', conversation, seq);
     await this.store.commit(batch);
     this.positions.set(conversation, seq);
     this.ack(conversation, seq);
     const talk = this.byId.get(conversation);
     if (talk) {
-      this.show(talk, kept);
+      talk.show(kept);
       this.shownTyping(conversation, account, false);
+      if (kept.ends_at) this.sweepBy(kept.ends_at);
+      this.freshenSoon();
       if (this.looking === conversation && document.visibilityState === 'visible') this.read(talk);
     }
     if (wish) await this.fulfil(wish);
-  }
-
-  private show(talk: Talk, kept: Kept): void {
-    const others = talk.messages.filter((message) => !(message.device === kept.device && message.id === kept.id));
-    const at = others.findLastIndex((message) => message.seq < kept.seq) + 1;
-    talk.messages = [...others.slice(0, at), kept, ...others.slice(at)];
-    if (kept.content?.kind === 'about') talk.name = nameIn(talk.messages);
-    if (kept.seq > talk.place.last && kept.seq !== UNSENT) talk.place = { ...talk.place, last: kept.seq };
   }
 
   /** The content of a frame; or why there is none, and what is to be asked for. */
@@ -517,12 +518,12 @@ export class Messenger {
       if (!(error instanceof CannotOpen)) throw error;
       if (error.kind === 'session') wishes.push({ ...to, content: { kind: 'reset', ids: [] }, fresh: true });
     }
-    for (const each of opened) batch.message(each);
+    for (const each of opened) batch.opened(each);
     await this.store.commit(batch);
     this.notes.push(frame.note);
     this.ack('', 0);
     const talk = this.byId.get(frame.conversation);
-    if (talk) for (const each of opened) this.show(talk, each);
+    if (talk) for (const each of opened) talk.show(each);
     for (const wish of wishes) await this.fulfil(wish);
   }
 
@@ -537,105 +538,7 @@ export class Messenger {
     }, 20);
   }
 
-  // What goes out.
-
-  private pumping = false;
-
-  private async pump(): Promise<void> {
-    if (this.pumping || !this.link?.online) return;
-    this.pumping = true;
-    try {
-      const flying = new Set([...this.flying.values()].map((each) => each.conversation));
-      for (const id of [...this.blocked]) if (!flying.has(id)) this.blocked.delete(id);
-      for (const queued of [...this.queue]) {
-        if (this.flying.size >= AHEAD || !this.link?.online) break;
-        if (this.flying.has(queued.id) || this.blocked.has(queued.conversation)) continue;
-        await this.sendQueued(queued);
-      }
-    } catch (error) {
-      const { status, code } = error as { status?: number; code?: string };
-      if (status === undefined) this.broke(error);
-      else if (status && status < 500 && status !== 429) console.warn(code);
-      else setTimeout(() => void this.pump(), 2000);
-    } finally {
-      this.pumping = false;
-    }
-  }
-
-  private async sendQueued(queued: Queued): Promise<void> {
-    let talk = this.byId.get(queued.conversation);
-    if (!talk?.place.devices.length) talk = await this.refresh(queued.conversation);
-    const place = talk.place;
-    const others = place.devices.filter((device) => device.id !== this.device);
-    await this.begin(others.filter((device) => !this.sealing.meets(device.id)));
-    const batch = new Batch();
-    const inner: Inner = { v: 1, from: this.account, device: this.device, conversation: place.id, id: queued.id };
-    const frame: SendFrame = { t: 'send', id: queued.id, conversation: place.id, revision: place.revision, envelopes: {} };
-    let targets = others.map((device) => device.id);
-    let sealed: Inner = { ...inner, content: queued.content };
-    if (place.kind === 'group') {
-      const { content, key, lacking } = this.sealing.sealForGroup(sealed, targets, batch);
-      frame.content = content;
-      sealed = { ...inner, keys: key };
-      targets = lacking;
-      this.given.set(queued.id, { conversation: place.id, session: key.session, devices: lacking });
-    }
-    for (const id of targets) frame.envelopes[id] = this.sealing.sealFor(id, sealed, batch);
-    await this.store.commit(batch);
-    this.flying.set(queued.id, queued);
-    this.link?.say(frame);
-  }
-
-  /** Begin sessions with devices. */
-  private async begin(devices: Device[]): Promise<void> {
-    if (!devices.length) return;
-    const { keys } = await http.post<{ keys: ClaimedKey[] }>(`${this.api}/keys/claim`, { devices: devices.map((device) => device.id) });
-    const batch = new Batch();
-    for (const key of keys) {
-      const device = devices.find((each) => each.id === key.device);
-      if (device) this.sealing.begin(device, key, batch);
-    }
-    await this.store.commit(batch);
-  }
-
-  private async sent(id: string, seq: number, at: number): Promise<void> {
-    const queued = this.flying.get(id);
-    if (!queued) return;
-    const given = this.given.get(id);
-    const batch = new Batch();
-    if (given) this.sealing.gave(given.conversation, given.session, given.devices, batch);
-    const kept: Kept = { ...this.unsent(queued), seq, at };
-    batch.message(kept);
-    if (queued.n !== undefined) batch.unqueue(queued.n);
-    await this.store.commit(batch);
-    this.flying.delete(id);
-    this.given.delete(id);
-    this.queue = this.queue.filter((each) => each.id !== id);
-    const talk = this.byId.get(queued.conversation);
-    if (talk) this.show(talk, kept);
-    void this.pump();
-  }
-
-  private async refused(code: string, id: string | undefined, retryAfter: number | undefined): Promise<void> {
-    const queued = id ? this.flying.get(id) : undefined;
-    if (!queued || !id) return;
-    this.flying.delete(id);
-    this.given.delete(id);
-    if (['stale_members', 'unavailable', 'too_many_requests'].includes(code)) {
-      this.blocked.add(queued.conversation);
-      const talk = this.byId.get(queued.conversation);
-      if (talk) talk.place = { ...talk.place, devices: [] };
-      if (code !== 'stale_members') setTimeout(() => void this.pump(), 1000 * (retryAfter ?? 1));
-      else if (![...this.flying.values()].some((each) => each.conversation === queued.conversation)) setTimeout(() => void this.pump());
-      return;
-    }
-    // It never goes: it leaves the queue, and says so where it stood.
-    if (queued.n !== undefined) await this.store.commit(new Batch().unqueue(queued.n));
-    this.queue = this.queue.filter((each) => each.id !== id);
-    const talk = this.byId.get(queued.conversation);
-    if (talk) talk.messages = talk.messages.filter((message) => message.id !== id);
-    this.fault = code === 'conversation_not_found' ? 'You are no longer in this conversation, so your message wasn’t sent.' : `A message wasn’t sent (${code}).`;
-  }
+  // What is asked for.
 
   /** Send a note that is wished for, unless that was done a moment ago. */
   private async fulfil(wish: Wish): Promise<void> {
@@ -648,8 +551,8 @@ export class Messenger {
     const talk = this.byId.get(wish.conversation);
     const device = talk?.place.devices.find((each) => each.id === wish.device);
     if (!device) return;
-    if (wish.fresh || !this.sealing.meets(device.id)) await this.begin([device]);
-    if (!this.sealing.meets(device.id)) return;
+    if (wish.fresh || !this.sealing.meets(device.id, wish.conversation)) await this.outbox.begin(wish.conversation, [device]);
+    if (!this.sealing.meets(device.id, wish.conversation)) return;
     const id = crypto.randomUUID();
     const inner: Inner = { v: 1, from: this.account, device: this.device, conversation: wish.conversation, id };
     if (wish.content) inner.content = wish.content;
@@ -677,15 +580,3 @@ export class Messenger {
 }
 
 const placeOf = ({ account, device, conversation, id }: MessageFrame | NoteFrame): Place => ({ account, device, conversation, id });
-
-function nameIn(messages: readonly Kept[]): string {
-  const named = messages.findLast((message) => message.content?.kind === 'about' && message.content.name !== undefined);
-  return named?.content?.kind === 'about' ? String(named.content.name ?? '').slice(0, 100) : '';
-}
-
-function deviceName(): string {
-  const agent = navigator.userAgent;
-  const browser = /Firefox/.test(agent) ? 'Firefox' : /Edg\//.test(agent) ? 'Edge' : /Chrome/.test(agent) ? 'Chrome' : /Safari/.test(agent) ? 'Safari' : 'A browser';
-  const system = /Android/.test(agent) ? 'Android' : /iPhone|iPad/.test(agent) ? 'iOS' : /Mac/.test(agent) ? 'macOS' : /Windows/.test(agent) ? 'Windows' : /Linux/.test(agent) ? 'Linux' : '';
-  return system ? `${browser} on ${system}` : browser;
-}

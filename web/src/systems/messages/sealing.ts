@@ -22,6 +22,12 @@ export class CannotOpen extends Error {
   }
 }
 
+/**
+ * Under which the Olm sessions with a device are kept: those of each conversation by themselves. What waits is delivered
+ * conversation by conversation, and a session opens nothing that is more than 40 messages older than what it has opened.
+ */
+const nameOf = (device: string, conversation: string): string => `${device} ${conversation}`;
+
 type Used = Session & { used: number };
 type Pinned = Pick<Device, 'account' | 'identity_key' | 'signing_key'>;
 interface Outbound {
@@ -31,6 +37,13 @@ interface Outbound {
   begun: number;
   count: number;
   given: string[];
+}
+/** A group session of another device in a backup: its key as Megolm exports it. */
+export interface KeptSession {
+  conversation: string;
+  device: string;
+  session: string;
+  key: string;
 }
 interface OwnKey {
   conversation: string;
@@ -127,41 +140,42 @@ export class Sealing {
   }
 
   /** A new session with a device; false where its prekey is forged. */
-  begin(device: Device, claimed: ClaimedKey, batch: Batch): boolean {
+  begin(device: Device, conversation: string, claimed: ClaimedKey, batch: Batch): boolean {
     const text = `tenfold-messages-key ${device.identity_key} ${claimed.id} ${claimed.key}`;
     if (!this.engine.verify(device.signing_key, text, claimed.signature)) return false;
-    this.keep(device.id, this.engine.outbound(this.account, device.identity_key, claimed.key), batch);
+    this.keep(nameOf(device.id, conversation), this.engine.outbound(this.account, device.identity_key, claimed.key), batch);
     return true;
   }
 
-  meets(device: string): boolean {
-    return Boolean(this.sessions.get(device)?.length);
+  meets(device: string, conversation: string): boolean {
+    return Boolean(this.sessions.get(nameOf(device, conversation))?.length);
   }
 
   // Between two devices.
 
   sealFor(device: string, inner: Inner, batch: Batch): Envelope {
-    const session = this.sessions.get(device)?.[0];
+    const name = nameOf(device, inner.conversation);
+    const session = this.sessions.get(name)?.[0];
     if (!session) throw new Error('There is no session with this device.');
     const sealed = this.engine.encrypt(session.pickle, JSON.stringify({ ...inner, to: device }));
-    this.keep(device, sealed.session, batch);
+    this.keep(name, sealed.session, batch);
     return { type: sealed.type, body: sealed.body };
   }
 
   openEnvelope(envelope: Envelope, place: Place, own: string, batch: Batch): Inner {
     const device = this.devices.get(place.device);
     if (device?.account !== place.account) throw new CannotOpen('forged', 'its sender’s device isn’t known');
-    const inner = read(this.decrypt(envelope, place.device, device.identity_key, batch), place);
+    const inner = read(this.decrypt(envelope, nameOf(place.device, place.conversation), device.identity_key, batch), place);
     if (inner.to !== own) throw new CannotOpen('forged', 'it was sealed for another device');
     return inner;
   }
 
-  private decrypt(envelope: Envelope, device: string, identityKey: string, batch: Batch): string {
-    for (const session of this.sessions.get(device) ?? []) {
+  private decrypt(envelope: Envelope, name: string, identityKey: string, batch: Batch): string {
+    for (const session of this.sessions.get(name) ?? []) {
       if (envelope.type === 0 && !this.engine.matches(session.pickle, envelope.body)) continue;
       const opened = this.engine.decrypt(session.pickle, envelope.type, envelope.body);
       if (opened) {
-        this.keep(device, opened.session, batch);
+        this.keep(name, opened.session, batch);
         return opened.plain;
       }
       if (envelope.type === 0) throw new CannotOpen('session', 'the session that it began doesn’t open it');
@@ -170,17 +184,17 @@ export class Sealing {
     if (!begun) throw new CannotOpen('session', 'no session opens it');
     this.account = begun.account;
     batch.put('state', 'account', this.account);
-    this.keep(device, begun.session, batch);
+    this.keep(name, begun.session, batch);
     return begun.plain;
   }
 
   /** What was used last is used next; the oldest go. */
-  private keep(device: string, session: Session, batch: Batch): void {
+  private keep(name: string, session: Session, batch: Batch): void {
     this.clock = Math.max(this.clock + 1, Date.now());
-    const others = (this.sessions.get(device) ?? []).filter((each) => each.id !== session.id);
+    const others = (this.sessions.get(name) ?? []).filter((each) => each.id !== session.id);
     const kept = [{ ...session, used: this.clock }, ...others].slice(0, SESSIONS);
-    this.sessions.set(device, kept);
-    batch.put('olm', device, kept);
+    this.sessions.set(name, kept);
+    batch.put('olm', name, kept);
   }
 
   // In groups.
@@ -227,6 +241,28 @@ export class Sealing {
     if (this.inbound.has(name)) return;
     this.inbound.set(name, session.pickle);
     batch.put('inbound', name, session.pickle);
+  }
+
+  /** Names of the group sessions of other devices; `exported` is what a backup keeps of one. */
+  get groupSessions(): string[] {
+    return [...this.inbound.keys()];
+  }
+
+  exported(name: string): KeptSession | null {
+    const [conversation = '', device = '', session = ''] = name.split(' ');
+    const pickle = this.inbound.get(name);
+    return pickle ? { conversation, device, session, key: this.engine.exportGroup(pickle) } : null;
+  }
+
+  /** A key out of one's own backup; false where it was here already. */
+  takeExported({ conversation, device, session, key }: KeptSession, batch: Batch): boolean {
+    const name = `${conversation} ${device} ${session}`;
+    const found = this.engine.importExported(key);
+    if (found?.id !== session) throw new CannotOpen('forged', 'the backup holds a key of another session');
+    if (this.inbound.has(name)) return false;
+    this.inbound.set(name, found.pickle);
+    batch.put('inbound', name, found.pickle);
+    return true;
   }
 
   openContent(sealed: string, place: Place, batch: Batch): Inner {

@@ -6,6 +6,9 @@
  */
 import type { Content, MessageFrame } from './protocol';
 
+/** The number of a message that has none yet. */
+export const UNSENT = Number.MAX_SAFE_INTEGER;
+
 export interface Kept {
   n?: number;
   conversation: string;
@@ -19,6 +22,8 @@ export interface Kept {
   why: string;
   /** The frame, to be opened when its key has come. */
   sealed: MessageFrame | null;
+  /** When it disappears, in milliseconds since 1970. */
+  ends_at?: number;
 }
 
 export interface Queued {
@@ -27,7 +32,16 @@ export interface Queued {
   id: string;
   content: Content;
   at: number;
+  /** Seconds after which it disappears; 0: it stays. */
+  expires?: number;
 }
+
+export const unsent = ({ conversation, id, content, at }: Queued, account: string, device: string): Kept => ({
+  conversation, seq: UNSENT, id, account, device, at, content, why: '', sealed: null,
+});
+
+/** When a message disappears that was sent at some time, if it does. */
+export const ending = (at: number, expires: number | undefined): Pick<Kept, 'ends_at'> => (expires ? { ends_at: at + 1000 * expires } : {});
 
 const MAPS = ['state', 'device', 'olm', 'inbound', 'used', 'outbound', 'ownkey', 'position', 'note', 'draft'] as const;
 export type MapName = (typeof MAPS)[number];
@@ -44,13 +58,16 @@ export class Store {
   private constructor(private readonly db: IDBDatabase) {}
 
   static async open(account: string): Promise<Store> {
-    const request = indexedDB.open(`tenfold-messages-${account}`, 1);
-    request.onupgradeneeded = () => {
-      for (const name of MAPS) request.result.createObjectStore(name);
-      const messages = request.result.createObjectStore('message', { keyPath: 'n', autoIncrement: true });
-      messages.createIndex('conversation', ['conversation', 'seq']);
-      messages.createIndex('name', ['conversation', 'device', 'id'], { unique: true });
-      request.result.createObjectStore('outbox', { keyPath: 'n', autoIncrement: true }).createIndex('id', 'id', { unique: true });
+    const request = indexedDB.open(`tenfold-messages-${account}`, 2);
+    request.onupgradeneeded = ({ oldVersion }) => {
+      if (oldVersion < 1) {
+        for (const name of MAPS) request.result.createObjectStore(name);
+        const messages = request.result.createObjectStore('message', { keyPath: 'n', autoIncrement: true });
+        messages.createIndex('conversation', ['conversation', 'seq']);
+        messages.createIndex('name', ['conversation', 'device', 'id'], { unique: true });
+        request.result.createObjectStore('outbox', { keyPath: 'n', autoIncrement: true }).createIndex('id', 'id', { unique: true });
+      }
+      if (oldVersion < 2) request.transaction?.objectStore('message').createIndex('ends_at', 'ends_at');
     };
     const db = await wait(request);
     void navigator.storage?.persist?.();
@@ -89,6 +106,29 @@ export class Store {
   async find(conversation: string, device: string, id: string): Promise<Kept | undefined> {
     const index = this.db.transaction('message').objectStore('message').index('name');
     return (await wait(index.get([conversation, device, id]))) as Kept | undefined;
+  }
+
+  /** So many messages after a number of this browser's own, in the order in which they came. */
+  async after(n: number, most: number): Promise<Kept[]> {
+    const messages = this.db.transaction('message').objectStore('message');
+    return (await wait(messages.getAll(IDBKeyRange.lowerBound(n, true), most))) as Kept[];
+  }
+
+  /** Messages that wait for a key. */
+  async waiting(conversation: string, device: string): Promise<Kept[]> {
+    const index = this.db.transaction('message').objectStore('message').index('name');
+    const range = IDBKeyRange.bound([conversation, device], [conversation, device, []]);
+    return ((await wait(index.getAll(range))) as Kept[]).filter((kept) => kept.sealed);
+  }
+
+  /** Remove messages whose time is over. When the next one goes, in milliseconds since 1970; null: none does. */
+  async expire(now: number): Promise<number | null> {
+    const transaction = this.db.transaction('message', 'readwrite');
+    const messages = transaction.objectStore('message');
+    const index = messages.index('ends_at');
+    for (const key of await wait(index.getAllKeys(IDBKeyRange.upperBound(now)))) messages.delete(key);
+    const next = await wait(index.openCursor());
+    return next ? Number(next.key) : null;
   }
 
   async queued(): Promise<Queued[]> {
@@ -137,6 +177,13 @@ export class Batch {
       };
     });
     return this;
+  }
+  /** A message that is opened at last: it comes anew, so that whoever goes by numbers meets it. */
+  opened({ n, ...kept }: Kept): this {
+    this.steps.push((transaction) => {
+      if (n !== undefined) transaction.objectStore('message').delete(n);
+    });
+    return this.message(kept);
   }
   queue(queued: Queued): this {
     this.steps.push((transaction) => {
