@@ -3,29 +3,39 @@
 How fast documents come in beside the model of embeddings alone; latency at 100,000 chunks, recall of the graph, and
 what each stage is worth. The chunks of the latency part are made up: words drawn as often as documentation has them,
 and real embeddings of documentation with noise, so that neighbours are about as far from each other as real ones.
-Quality is measured on real texts (train/answers/labelled.py), by the same code that answers questions.
+Quality is measured on real texts (train/answers/labelled.py), by the same code that answers questions; so is what
+stands before the first token of an answer, with a model on this machine.
 """
 
 import asyncio
+import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from itertools import batched
 from math import log2
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from house import command
-from measure import Report, Row, quantile
+from measure import Report, Row, median, quantile
+from tenfold.platform.engines import Llama
 from tenfold.platform.identity import Principal
+from tenfold.platform.inference import Queued
+from tenfold.platform.inference.types import Chunk as Said
 from tenfold.platform.jobs.testing import Office
 from tenfold.platform.runtime import Runtime, open_runtime
+from tenfold.platform.settings import Tier
 from tenfold.platform.testing import PLATFORM, booted_engines, fresh_settings, models_of_tests
-from tenfold.systems.answers.actions import indexing, receiving
+from tenfold.systems.answers.actions import asking, indexing, receiving
 from tenfold.systems.answers.actions.context import Answers
 from tenfold.systems.answers.actions.ingestion import Sent
 from tenfold.systems.answers.actions.retrieval import Retrieval
@@ -38,6 +48,7 @@ from tenfold.systems.answers.store import chunks as chunks_store
 from tenfold.systems.answers.store import library as library_store
 from tenfold.systems.answers.store import search as search_store
 from tenfold.systems.answers.store import segments as segments_store
+from tenfold.systems.answers.types.asking import Answer, Piece
 from tenfold.systems.answers.types.index import Chunk, Filters, IndexedDocument
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "train/answers"))
@@ -54,13 +65,22 @@ ANY = Filters()
 
 class Size(msgspec.Struct, frozen=True):
     chunks: int
+    #: Of the larger collection, where there is memory for it; 0: none.
+    most: int
     #: Of each labelled collection, at most.
     questions: int
     #: That come in, of some pages each.
     documents: int
+    #: Questions that a model answers.
+    asked: int
 
 
-FULL, QUICK = Size(100_000, 1_000_000, 64), Size(5000, 60, 8)
+FULL = Size(chunks=100_000, most=1_000_000, questions=1_000_000, documents=64, asked=60)
+QUICK = Size(chunks=5000, most=0, questions=60, documents=8, asked=4)
+#: Bytes of memory for each chunk of the larger collection: its text, its embedding twice, the engines and we.
+EACH = 8 * 1024
+#: Who answers.
+MODEL = "qwen2.5-coder-0.5b"
 
 
 async def ingesting(runtime: Runtime, report: Report, size: Size) -> None:
@@ -95,7 +115,19 @@ async def ingesting(runtime: Runtime, report: Report, size: Size) -> None:
 
 
 async def latency(runtime: Runtime, report: Report, size: Size) -> None:
-    chunks = size.chunks
+    await _latency(runtime, report, size.chunks)
+
+
+async def million(runtime: Runtime, report: Report, size: Size) -> None:
+    """The same with ten times as many, where there is memory."""
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if size.most and free >= size.most * EACH:
+        await _latency(runtime, report, size.most)
+    elif size.most:
+        report.say(f"{size.most:,} chunks want {size.most * EACH / 1e9:.0f} GB of memory; {free / 1e9:.1f} are free.")
+
+
+async def _latency(runtime: Runtime, report: Report, chunks: int) -> None:
     texts = labelled.texts()
     draw = np.random.default_rng(5)
     words = Counter(word for text in texts for word in text.split())
@@ -121,7 +153,7 @@ async def latency(runtime: Runtime, report: Report, size: Size) -> None:
     began = time.perf_counter()
     async with runtime.db.session() as tx:
         await tx.script(
-            """SET maintenance_work_mem = '512MB'; CREATE INDEX embedding_near ON answers.embedding
+            """SET maintenance_work_mem = '2GB'; CREATE INDEX embedding_near ON answers.embedding
                USING hnsw (embedding public.halfvec_cosine_ops) WITH (m = 16, ef_construction = 64);
                ANALYZE answers.embedding; ANALYZE answers.chunk; ANALYZE answers.document"""
         )
@@ -222,15 +254,7 @@ async def quality(runtime: Runtime, report: Report, size: Size) -> None:
     for number, collection in enumerate(
         (labelled.xquad(articles=slice(24, None)), labelled.docstrings(most=1000)), start=10
     ):
-        async with runtime.db.transaction() as tx:
-            await chunks_store.insert_collection(tx, number, 1, collection.name)
-        for place, passage in enumerate(collection.passages):
-            # Without a title: a document's number says nothing.
-            document = IndexedDocument(id=place, title="")
-            await indexing.index_document(runtime, number, document, [Chunk(ordinal=0, text=passage)])
-        kept = Segments()
-        while await indexing.merge_segments(runtime, kept, number):
-            pass
+        kept = await _indexed(runtime, number, collection)
         retrieval, bare = Retrieval(runtime, kept, Learned()), Retrieval(runtime, kept, None)
         found: dict[str, list[float]] = {}
         looks = 0
@@ -264,25 +288,102 @@ async def quality(runtime: Runtime, report: Report, size: Size) -> None:
         report.say(f"{collection.name}: a second look at {looks} of {len(asked)} questions.")
 
 
+async def _indexed(runtime: Runtime, number: int, collection: labelled.Collection) -> Segments:
+    async with runtime.db.transaction() as tx:
+        await chunks_store.insert_collection(tx, number, 1, collection.name)
+    for place, passage in enumerate(collection.passages):
+        # Without a title: a document's number says nothing.
+        document = IndexedDocument(id=place, title="")
+        await indexing.index_document(runtime, number, document, [Chunk(ordinal=0, text=passage)])
+    kept = Segments()
+    while await indexing.merge_segments(runtime, kept, number):
+        pass
+    return kept
+
+
+class Watched:
+    """The models of a process with a look at when one is asked, and when it says its first word."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.asked = self.first = 0.0
+        self._stream = runtime.inference.stream
+        runtime.inference.stream = self  # type: ignore[assignment, method-assign]
+
+    @asynccontextmanager
+    async def __call__(self, *given: Any, **more: Any) -> AsyncIterator[AsyncIterator[Queued | Said]]:
+        self.asked, self.first = time.perf_counter(), 0.0
+        async with self._stream(*given, **more) as steps:
+            yield self._watch(steps)
+
+    async def _watch(self, steps: AsyncIterator[Queued | Said]) -> AsyncIterator[Queued | Said]:
+        async for step in steps:
+            if not self.first and not isinstance(step, Queued) and step.text:
+                self.first = time.perf_counter()
+            yield step
+
+
+async def answering(runtime: Runtime, report: Report, size: Size) -> None:
+    """The first token of answers, and how much of it isn't the model's own."""
+    collection, number = labelled.xquad(articles=slice(24, None)), 12
+    kept = await _indexed(runtime, number, collection)
+    answers = Answers(runtime, AnswersSettings(answer_tokens=8), kept, Retrieval(runtime, kept, Learned()))
+    watched = Watched(runtime)
+    whole: list[float] = []
+    own: list[float] = []
+    for place, (question, _) in enumerate(collection.questions[:: len(collection.questions) // (size.asked + 2)]):
+        draft = Answer(
+            id=str(place),
+            conversation_id="0",
+            collection_id=str(number),
+            question=question,
+            created_at=datetime.now(UTC),
+        )
+        began, heard = time.perf_counter(), 0.0
+        async for event in asking.answer(answers, 1, number, draft, fresh=True):
+            if isinstance(event, Piece) and not heard:
+                heard = time.perf_counter()
+        if watched.asked > began and watched.first and place >= 2:
+            whole.append(1000 * (heard - began))
+            own.append(1000 * (watched.first - watched.asked))
+    added = sorted(one - other for one, other in zip(whole, own, strict=True))
+    report.add(Row(
+        claim=f"First token of an answer from {len(collection.passages):,} passages, {MODEL}, p50",
+        measured=median(whole), unit="ms", limit=median(own), limit_of="the model alone, given the same passages",
+        note=f"Of {len(whole)} questions; the others were not sure enough to be answered.",
+    ))  # fmt: skip
+    report.add(Row(
+        claim="... added by finding the passages and judging them, p50", measured=median(added), unit="ms",
+        note=f"p95 {quantile(added, 0.95):.1f} ms.",
+    ))  # fmt: skip
+
+
 def _gain(ranking: Sequence[int], relevant: int) -> float:
     """nDCG@10 where one passage is relevant."""
     return next((1 / log2(rank + 2) for rank, each in enumerate(ranking[:10]) if each == relevant), 0.0)
 
 
-PARTS = {"ingesting": ingesting, "latency": latency, "quality": quality}
+PARTS = {"ingesting": ingesting, "latency": latency, "quality": quality, "answering": answering, "million": million}
 
 
 async def run(report: Report, size: Size, parts: Sequence[str]) -> None:
     models = models_of_tests()
-    if not models.present("minilm"):
-        await models.pull("minilm")
+    for name in ("minilm", *([MODEL] if "answering" in parts else [])):
+        if not models.present(name):
+            await models.pull(name)
     packages = (PLATFORM, "tenfold.systems.answers")
     for part in parts:
-        async with booted_engines() as engines, fresh_settings(engines, packages) as settings:
+        async with AsyncExitStack() as stack:
+            engines = await stack.enter_async_context(booted_engines())
+            settings = await stack.enter_async_context(fresh_settings(engines, packages))
             own = msgspec.structs.replace(settings, models=models.directory, database_timeout=600)
-            async with open_runtime(own) as runtime:
-                await PARTS[part](runtime, report, size)
+            if part == "answering":
+                llama = Llama(Path(stack.enter_context(TemporaryDirectory())), "bench", model=models.path(MODEL))
+                await llama.start()
+                stack.push_async_callback(llama.stop)
+                own = msgspec.structs.replace(own, tiers={"fast": Tier(endpoints=(llama.endpoint,))})
+            runtime = await stack.enter_async_context(open_runtime(own))
+            await PARTS[part](runtime, report, size)
 
 
 if __name__ == "__main__":
-    command("answers", __doc__ or "", "some minutes", PARTS, FULL, QUICK, run)
+    command("answers", __doc__ or "", "half an hour", PARTS, FULL, QUICK, run)

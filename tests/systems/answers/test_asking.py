@@ -15,9 +15,11 @@ from tests.systems.answers.test_library import collection, send, work_off
 
 from tenfold.app import packages
 from tenfold.platform.engines import Llama
+from tenfold.platform.errors import Unavailable
 from tenfold.platform.settings import Tier
 from tenfold.platform.testing import Engines, fresh_settings, models_of_tests
 from tenfold.systems.answers.rules import citing, conflicts, prompting, quoting, rewriting
+from tenfold.systems.answers.settings import AnswersSettings
 from tenfold.systems.answers.types.index import Stored
 
 OWLS = b"""# Tawny owl
@@ -36,6 +38,10 @@ INJECTED = (
 )
 
 
+#: Nobody is asked to put an answer in words.
+QUOTING = {"answers": AnswersSettings(answerer="quoted")}
+
+
 @pytest.fixture
 async def stack(engines: Engines) -> AsyncIterator[Stack]:
     """The whole product with the real model of embeddings; answers are quotations."""
@@ -44,7 +50,7 @@ async def stack(engines: Engines) -> AsyncIterator[Stack]:
         await models.pull("minilm")
     async with (
         fresh_settings(engines, packages()) as settings,
-        open_stack(replace(settings, models=models.directory)) as stack,
+        open_stack(replace(settings, models=models.directory, systems=QUOTING)) as stack,
     ):
         yield stack
 
@@ -127,6 +133,33 @@ async def test_what_was_changed_or_removed_is_not_said_again(stack: Stack) -> No
     owls = next(each["id"] for each in documents if each["name"] == "owls.md")
     assert (await client.delete(f"{where}/documents/{owls}")).status_code == 204
     assert not (await ask(client, where, question))["known"]
+
+
+async def test_an_answer_that_a_model_should_have_written_is_not_given_again(
+    engines: Engines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = models_of_tests()
+    async with (
+        fresh_settings(engines, packages()) as settings,
+        open_stack(replace(settings, models=models.directory)) as stack,
+    ):
+        client, where = await library(stack, owls=OWLS)
+        inference = stack.process.runtime.inference
+
+        def away(*_: object, **__: object) -> Any:
+            raise Unavailable(part="The model")
+
+        monkeypatch.setattr(inference, "stream", away)
+        for _ in range(2):
+            answer = await ask(client, where, "How much does a tawny owl weigh?")
+            assert ("450" in answer["text"], answer["model"], answer["cached"]) == (True, "quoted", False)
+        monkeypatch.setattr(inference, "embed", away)
+        refused = await client.post(f"{where}/ask", json={"question": "What does a barn owl weigh?"})
+        assert (refused.status_code, refused.json()["code"]) == (503, "answer_failed")
+        refused = await client.post(f"{where}/search", json={"query": "owls"})
+        assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+        messages = {"model": where.rsplit("/", 1)[-1], "messages": [{"role": "user", "content": "What is an owl?"}]}
+        assert (await client.post("/answers/v1/chat/completions", json=messages)).status_code == 503
 
 
 async def test_sources_that_disagree_stand_beside_each_other(stack: Stack) -> None:

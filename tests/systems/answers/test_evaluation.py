@@ -1,7 +1,7 @@
 """Labelled collections are read, asked, and reported; what was measured is kept."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from tenfold.platform.errors import Invalid
 from tenfold.platform.runtime import Runtime
 from tenfold.platform.testing import Engines
 from tenfold.systems.answers.actions import evaluation
+from tenfold.systems.answers.actions.baselines import Asked
 from tenfold.systems.answers.actions.context import Answers
 from tenfold.systems.answers.actions.retrieval import Retrieval
 from tenfold.systems.answers.engine import labelled
@@ -18,7 +19,6 @@ from tenfold.systems.answers.engine.reranking import Learned
 from tenfold.systems.answers.errors import NoSuchVariant
 from tenfold.systems.answers.hot import Segments
 from tenfold.systems.answers.settings import AnswersSettings
-from tenfold.systems.answers.types.index import Stored
 
 TEXTS = {
     "owls": "Owls hunt mice at night and swallow them whole.",
@@ -81,10 +81,12 @@ async def test_variants_are_measured_and_kept(answers: Answers, folder: Path) ->
     assert kept.items == [again]
     assert (await evaluation.list_evaluations(answers.runtime, int(kept.next or 0), 1)).items == [found]
     sized, _ = await evaluation.evaluate_set(
-        answers, heard.append, set=folder, variants="bm25", answerers="quoted", chunk_tokens="16,64"
+        answers, heard.append, set=folder, variants="bm25", answerers="quoted,ask", chunk_tokens="16,64"
     )
-    assert [each.variant for each in sized.variants] == ["bm25 16 quoted", "bm25 64 quoted"]
-    assert all(each.figures["says it"].mean == 1 for each in sized.variants)
+    names = ["bm25 16 quoted", "bm25 16 ask", "bm25 64 quoted", "bm25 64 ask"]
+    assert [each.variant for each in sized.variants] == names
+    assert all(each.figures["says it"].mean == 1 for each in sized.variants if each.variant.endswith("quoted"))
+    assert all({"answer", "all"} <= set(each.took) for each in sized.variants)
     for wrong in ({"answerers": "oracle"}, {"chunk_tokens": "64,x"}, {"chunk_tokens": "0"}):
         with pytest.raises(Invalid):
             await evaluation.evaluate_set(answers, heard.append, set=folder, **wrong)
@@ -93,8 +95,8 @@ async def test_variants_are_measured_and_kept(answers: Answers, folder: Path) ->
 
 
 async def test_answers_are_judged_where_right_ones_are_known(answers: Answers, folder: Path) -> None:
-    async def answering(question: str, passages: Sequence[Stored]) -> str:
-        return "Owls eat mice." if passages[0].text == TEXTS["owls"] else "Nobody eats 17 owls."
+    async def answering(asked: Asked) -> str:
+        return "Owls eat mice." if asked.passages[0].text == TEXTS["owls"] else "Nobody eats 17 owls."
 
     found = await evaluation.evaluate(answers, labelled.read(folder), ["hybrid"], answerings={"": answering})
     [measured] = found.variants

@@ -68,7 +68,7 @@ async def work_off(answers: Answers) -> None:
 
 
 async def sent(answers: Answers, data: bytes, name: str = "log.txt") -> Document:
-    [document] = (await receiving.send(answers, COLLECTION, Sent(name, data), [], ME)).items
+    [document] = (await receiving.keep(answers, COLLECTION, [Sent(name, data)], [], ME)).items
     return document
 
 

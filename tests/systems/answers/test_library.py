@@ -1,5 +1,6 @@
 """Collections and documents as their people see them: sent, read, replaced, removed, and nobody else's."""
 
+import asyncio
 import io
 import zipfile
 from collections.abc import AsyncIterator, Mapping
@@ -16,6 +17,7 @@ from tenfold.platform.jobs.testing import Office
 from tenfold.platform.testing import Engines, fresh_settings, models_of_tests
 from tenfold.systems.answers.demo import demo
 from tenfold.systems.answers.jobs import JOBS
+from tenfold.systems.answers.settings import AnswersSettings
 
 OWLS = b"# Owls\n\nOwls hunt mice at night and swallow them whole.\n"
 LAMPS = b"# The pier\n\nThe lamp on the pier is lit by a keeper every evening.\n"
@@ -85,6 +87,33 @@ async def test_a_document_is_kept_read_found_and_shown(stack: Stack, alice: http
     assert (file.content, file.headers["content-type"]) == (OWLS, "text/markdown; charset=utf-8")
     assert (await alice.get(where)).json()["chunks"] == 1
     assert (await alice.get("/answers/api/collections")).json()["items"][0]["documents"] == 1
+
+
+async def test_what_comes_too_slowly_or_too_much_at_once_is_refused(engines: Engines) -> None:
+    begun = asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield OWLS[:10]
+        begun.set()
+        await asyncio.Event().wait()
+
+    own = AnswersSettings(sending=1, sending_seconds=1, archive_bytes=1000, document_bytes=1000)
+    async with (
+        fresh_settings(engines, packages()) as settings,
+        open_stack(replace(settings, systems={"answers": own})) as stack,
+    ):
+        alice, bob = await stack.account("alice"), await stack.account("bob")
+        where = f"{await collection(alice)}/documents"
+        slow = asyncio.create_task(alice.post(where, params={"name": "slow.md"}, content=slowly()))
+        await begun.wait()
+        answer = await alice.post(where, params={"name": "owls.md"}, content=OWLS)
+        assert (answer.status_code, answer.json()["code"]) == (429, "too_many_requests")
+        await send(bob, await collection(bob), "owls.md", OWLS)
+        answer = await slow
+        assert (answer.status_code, answer.json()["code"]) == (408, "sent_too_slowly")
+        answer = await alice.post(where, params={"name": "large.md"}, content=b"x" * 1001)
+        assert (answer.status_code, answer.json()["code"]) == (413, "payload_too_large")
+        assert (await alice.post(where, params={"name": "owls.md"}, content=OWLS)).status_code == 202
 
 
 async def test_the_same_name_has_other_bytes_and_the_same_bytes_change_nothing(

@@ -43,6 +43,16 @@ class DocumentEmpty(errors.Invalid):
     """There is nothing in {name}."""
 
 
+class SentTooSlowly(errors.TenfoldError):
+    """This wasn't there after {seconds} seconds. Send less at once."""
+
+    status = 408
+
+
+class AnswerFailed(errors.Unavailable):
+    """There is no answer: {part}"""
+
+
 class CollectionFull(errors.Conflict):
     """A collection takes at most {most} documents."""
 

@@ -3,8 +3,8 @@
 import asyncio
 import hashlib
 import secrets
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
 
@@ -71,19 +71,22 @@ async def answer(
     history: Sequence[tuple[str, str]] = (),
     filters: Filters | None = None,
     chosen: Chosen | None = None,
-) -> AsyncIterator[Event]:
+    *,
+    fresh: bool = False,
+) -> AsyncGenerator[Event]:
     """Answer a question of `draft`: its passages, pieces of the text, and the whole. Nothing is kept.
 
-    `history` are questions and answers before it, the oldest first. Raises Unavailable while nothing can be looked for.
+    `history` are questions and answers before it, the oldest first; a `fresh` answer isn't one that was given before,
+    nor is it given again. Raises Unavailable while nothing can be looked for.
     """
     filters, chosen, began = filters or Filters(), chosen or Chosen(Pipeline()), perf_counter()
-    way = chosen.pipeline
+    way, whole = chosen.pipeline, True
     took: dict[str, float] = {}
     wanted = await _rewritten(answers, account_id, draft.question, history)
     took["rewriting"] = _since(began)
     draft = replace(draft, rewritten="" if wanted == draft.question else wanted, variant=chosen.label)
     key = await _key(answers, collection_id, wanted, filters, way)
-    if (kept := await _recall(answers, key)) is not None:
+    if not fresh and (kept := await _recall(answers, key)) is not None:
         draft = replace(
             kept, **{name: getattr(draft, name) for name in _OWN}, cached=True, took={"query": _since(began)}
         )
@@ -111,18 +114,23 @@ async def answer(
         said = perf_counter()
         text, model = "", way.answerer or answers.settings.answerer
         if model == "model":
-            pieces = _say(answers, account_id, wanted, retrieved)
-            with suppress(Unavailable, TenfoldError):
-                async for piece in pieces:
-                    if not text:
-                        took["first token"] = _since(began)
-                    text += piece
-                    yield Piece(text=piece)
-        draft = _checked(draft, wanted, text, retrieved)
+            try:
+                async with aclosing(_say(answers, account_id, wanted, retrieved)) as pieces:
+                    async for piece in pieces:
+                        if not text:
+                            took["first token"] = _since(began)
+                        text += piece
+                        yield Piece(text=piece)
+            except TenfoldError as error:
+                # The documents' own words are an answer too; the next one who asks may have the model's.
+                whole = False
+                figures.note_error(error.code)
+        draft = _checked(draft, wanted, text if whole else "", retrieved)
         if not text and draft.known:
             yield Piece(text=draft.text)
         draft = replace(draft, took=took | {"generation": _since(said), "query": _since(began)})
-    await _keep(answers, key, draft)
+    if whole and not fresh:
+        await _keep(answers, key, draft)
     yield Done(answer=draft)
 
 
@@ -161,7 +169,7 @@ def _checked(draft: Answer, wanted: str, text: str, retrieved: Retrieved) -> Ans
     return replace(draft, text=shown, known=True, sentences=sentences, faithfulness=round(faithful, 4), model=TIER)
 
 
-async def _say(answers: Answers, account_id: int, question: str, retrieved: Retrieved) -> AsyncIterator[str]:
+async def _say(answers: Answers, account_id: int, question: str, retrieved: Retrieved) -> AsyncGenerator[str]:
     """What the model says. Raises what Inference raises, and TimeoutError as Unavailable."""
     mark = secrets.token_hex(6)
     chunks = [each.chunk for each in retrieved.passages]
@@ -198,7 +206,9 @@ async def _rewritten(answers: Answers, account_id: int, question: str, history: 
 async def _key(answers: Answers, collection_id: int, question: str, filters: Filters, way: Pipeline) -> str:
     async with answers.runtime.db.read(fresh=True) as tx:
         revision = await store.find_revision(tx, collection_id)
-    wish = [revision, " ".join(question.lower().split()), filters, way, answers.settings.answerer]
+    settings = answers.settings
+    how = settings.answerer, settings.threshold, settings.reranker, settings.answer_tokens
+    wish = [revision, " ".join(question.lower().split()), filters, way, how]
     digest = hashlib.blake2b(msgspec.json.encode(wish), digest_size=16).hexdigest()
     return answers.runtime.hot.key("answers", "answer", f"{{{collection_id}}}", digest)
 
@@ -221,7 +231,7 @@ async def _keep(answers: Answers, key: str, answer: Answer) -> None:
 # Conversations
 
 
-async def ask(answers: Answers, collection_id: int, data: Ask, principal: Principal) -> AsyncIterator[Event]:
+async def ask(answers: Answers, collection_id: int, data: Ask, principal: Principal) -> AsyncGenerator[Event]:
     """Answer a question of somebody's, in a conversation, and keep both.
 
     The question is kept before the first event; its answer is written to its end whether or not anybody listens.

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from tenfold.platform.runtime import Runtime
 from tenfold.systems.answers.actions.retrieval import Retrieval
+from tenfold.systems.answers.actions.sending import Sending
 from tenfold.systems.answers.hot import Numbers, Segments
 from tenfold.systems.answers.settings import AnswersSettings
 
@@ -17,4 +18,5 @@ class Answers:
     retrieval: Retrieval
     #: Answers that are being written here.
     behind: "set[asyncio.Task[None]]" = field(default_factory=set)
+    sending: Sending = field(default_factory=Sending)
     numbers: Numbers = field(default_factory=Numbers)

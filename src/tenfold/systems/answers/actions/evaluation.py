@@ -13,7 +13,7 @@ from time import perf_counter
 from tenfold.platform.errors import Invalid
 from tenfold.platform.runtime import Runtime
 from tenfold.systems.answers.actions import baselines
-from tenfold.systems.answers.actions.baselines import Answering
+from tenfold.systems.answers.actions.baselines import Answering, Asked
 from tenfold.systems.answers.actions.context import Answers
 from tenfold.systems.answers.actions.indexing import index_document, merge_segments
 from tenfold.systems.answers.actions.retrieval import Retrieval
@@ -228,7 +228,7 @@ async def _measure(
             figures["answer hit"] = metrics.contains("\n".join(passages), question.answers)
         if answering is not None and question.answers:
             began = perf_counter()
-            said = await answering(question.text, chunks[:READ])
+            said = await answering(Asked(question.text, chunks[:READ], collection_id, mode))
             took["answer"] = 1000 * (perf_counter() - began)
             took["all"] = took["retrieval"] + took["answer"]
             figures |= await judged(answers.runtime, question, said, [each.text for each in chunks[:READ]])
@@ -321,7 +321,7 @@ async def evaluate_set(
     modes = [mode for name in wanted for mode in MODES if mode == name]
     if len(modes) < len(wanted):
         raise NoSuchVariant(known=", ".join(MODES))
-    known = baselines.known(answers.runtime)
+    known = baselines.known(answers)
     if missing := [name for name in _names(answerers) if name not in known]:
         raise Invalid(fields={"answerers": f"can't be {missing[0]}; there are {', '.join(known)}"})
     answerings = {name: known[name] for name in _names(answerers)}

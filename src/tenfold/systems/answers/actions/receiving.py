@@ -1,7 +1,7 @@
 """Documents come in: their bytes are kept, and acknowledged once rows and jobs say what is to be done with them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from itertools import batched
 from pathlib import PurePosixPath
@@ -16,6 +16,7 @@ from tenfold.platform.limits import Limit
 from tenfold.systems.answers.actions.context import Answers
 from tenfold.systems.answers.actions.ingestion import PATIENCE, Ingest, Sent, digest_of, ingest, key_of
 from tenfold.systems.answers.actions.library import SCOPE, own, remove_objects, tell
+from tenfold.systems.answers.actions.sending import read
 from tenfold.systems.answers.engine.archives import members
 from tenfold.systems.answers.engine.extraction import kind_of
 from tenfold.systems.answers.errors import (
@@ -60,18 +61,36 @@ class _Kept:
     id: int
 
 
-async def send(answers: Answers, collection_id: int, sent: Sent, tags: Sequence[str], principal: Principal) -> Received:
-    """Keep a file, or those in an archive, to be read.
+async def send(
+    answers: Answers,
+    collection_id: int,
+    name: str,
+    media_type: str,
+    body: AsyncIterator[bytes],
+    tags: Sequence[str],
+    principal: Principal,
+) -> Received:
+    """Keep a file as it comes, or those in an archive, to be read. Nothing of it is taken from who may not send it.
 
-    Raises CollectionNotFound, DocumentEmpty, PayloadTooLarge, ArchiveRefused, CollectionFull, LibraryFull, TooManyJobs.
+    Raises CollectionNotFound, TooManyRequests, SentTooSlowly, DocumentEmpty, PayloadTooLarge, ArchiveRefused,
+    CollectionFull, LibraryFull, TooManyJobs.
     """
-    await own(answers, collection_id, principal)
+    account_id = await own(answers, collection_id, principal)
     await answers.runtime.limits.take(SEND, principal)
+    with answers.sending.one_of(account_id, answers.settings):
+        sent = Sent(name, await read(body, answers.settings), media_type)
+        return await _keep_sent(answers, collection_id, sent, tags, principal)
+
+
+async def _keep_sent(
+    answers: Answers, collection_id: int, sent: Sent, tags: Sequence[str], principal: Principal
+) -> Received:
     if not sent.data:
         raise DocumentEmpty(name=sent.name)
     if _is_archive(sent):
-        files, skipped = await asyncio.to_thread(_unpack, answers, sent)
-        return await keep(answers, collection_id, files, tags, principal, skipped)
+        async with answers.sending.unpacking:
+            files, skipped = await asyncio.to_thread(_unpack, answers, sent)
+            return await keep(answers, collection_id, files, tags, principal, skipped)
     if len(sent.data) > answers.settings.document_bytes:
         raise PayloadTooLarge(limit=answers.settings.document_bytes)
     return await keep(answers, collection_id, [sent], tags, principal)

@@ -151,10 +151,13 @@ class Retrieval:
         return Retrieved(passages=passages, weights=weights, took=took)
 
     async def _look(self, collection_id: int, question: str, filters: Filters) -> _Look:
-        """Both searches at once, each on a connection of its own."""
-        async with asyncio.TaskGroup() as group:
-            dense = group.create_task(self._dense(collection_id, question, filters))
-            words = group.create_task(self._words(collection_id, question, filters))
+        """Both searches at once, each on a connection of its own. Raises what the first of them does that fails."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                dense = group.create_task(self._dense(collection_id, question, filters))
+                words = group.create_task(self._words(collection_id, question, filters))
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
         (near, embedding, searching), (found, counting) = dense.result(), words.result()
         return _Look(near, found, {"embedding": embedding, "dense": searching, "bm25": counting})
 

@@ -3,16 +3,27 @@
 from collections.abc import Sequence
 
 from tenfold.platform.identity import Principal
+from tenfold.platform.limits import Limit
 from tenfold.systems.answers.actions.context import Answers
 from tenfold.systems.answers.actions.library import own
 from tenfold.systems.answers.actions.retrieval import Retrieval, Retrieved
 from tenfold.systems.answers.types.index import Filters, Passage
 from tenfold.systems.answers.types.library import Found, Mode, Narrow, Search, SearchResult
 
+#: Searches: each embeds its question, and looks through two indexes.
+SEARCH = Limit(
+    "answers.search",
+    {"anonymous": "10/minute", "free": "120/minute", "plus": "600/minute", "enterprise": "6000/minute"},
+)
+
 
 async def search(answers: Answers, collection_id: int, data: Search, principal: Principal) -> SearchResult:
-    """The passages that fit a question best. Raises CollectionNotFound, Unavailable while nothing can embed."""
+    """The passages that fit a question best.
+
+    Raises CollectionNotFound, TooManyRequests, Unavailable while nothing can embed.
+    """
     await own(answers, collection_id, principal)
+    await answers.runtime.limits.take(SEARCH, principal)
     filters = read_filters(data.filters or Narrow())
     retrieved = await look(answers, collection_id, data.query, data.mode, filters, data.limit)
     items = [found(each) for each in retrieved.passages]

@@ -1,6 +1,6 @@
 """HTTP doors of questions and conversations. Decode, call one action, encode."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Annotated, Any
 
@@ -10,14 +10,13 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Stream
 
-from tenfold.platform.errors import Unavailable
 from tenfold.platform.http import event_stream
 from tenfold.platform.identity import Principal
 from tenfold.platform.identity.rules import read_id
 from tenfold.systems.answers.actions import asking
 from tenfold.systems.answers.actions.context import Answers
 from tenfold.systems.answers.endpoints.library import collection_number
-from tenfold.systems.answers.errors import AnswerNotFound, ConversationNotFound
+from tenfold.systems.answers.errors import AnswerFailed, AnswerNotFound, ConversationNotFound
 from tenfold.systems.answers.types.asking import (
     Answer,
     Ask,
@@ -68,15 +67,15 @@ class AskingEndpoints(Controller):
         first = await anext(events)  # until there is something to show, an error can still be a status
         if "text/event-stream" in request.headers.get("accept", ""):
             return event_stream(_told(first, events))
-        async with aclosing(events):  # type: ignore[type-var]
+        async with aclosing(events):
             event: Event | None = first
             while event is not None:
                 if isinstance(event, Done):
                     return event.answer
                 if isinstance(event, Failed):
-                    raise Unavailable(part="The answer")
+                    raise AnswerFailed(part=event.detail)
                 event = await anext(events, None)
-        raise Unavailable(part="The answer")
+        raise AnswerFailed(part=asking.BROKEN)
 
     @get("/conversations")
     async def list_conversations(
@@ -131,8 +130,9 @@ class AskingEndpoints(Controller):
         await asking.note_accepted(answers, answer_number(answer_id), principal)
 
 
-async def _told(first: Event, events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
-    event: Event | None = first
-    while event is not None:
-        yield b"data: %s\n\n" % msgspec.json.encode(event)
-        event = await anext(events, None)
+async def _told(first: Event, events: AsyncGenerator[Event]) -> AsyncIterator[bytes]:
+    async with aclosing(events):
+        event: Event | None = first
+        while event is not None:
+            yield b"data: %s\n\n" % msgspec.json.encode(event)
+            event = await anext(events, None)

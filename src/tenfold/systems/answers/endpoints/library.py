@@ -11,14 +11,13 @@ from litestar.response import Stream
 from msgspec import Meta
 
 from tenfold.platform.blobs.endpoints import serve
-from tenfold.platform.errors import Invalid, PayloadTooLarge
+from tenfold.platform.errors import Invalid
 from tenfold.platform.http import event_stream, resume_after
 from tenfold.platform.identity import Principal
 from tenfold.platform.identity.rules import read_id
 from tenfold.platform.live import Live, sse
 from tenfold.systems.answers.actions import library, receiving, searching
 from tenfold.systems.answers.actions.context import Answers
-from tenfold.systems.answers.actions.ingestion import Sent
 from tenfold.systems.answers.errors import CollectionNotFound, DocumentNotFound
 from tenfold.systems.answers.types.library import (
     ChangeCollection,
@@ -127,10 +126,8 @@ class LibraryEndpoints(Controller):
         Sending the same bytes again under the same name changes nothing, so that a request may be repeated.
         """
         number, tags = collection_number(collection_id), _read_tags(labels)
-        await library.own(answers, number, principal)  # before the body is read
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()[:200]
-        data = await read_bounded(request, answers.settings.archive_bytes)
-        return await receiving.send(answers, number, Sent(name, data, media_type), tags, principal)
+        return await receiving.send(answers, number, name, media_type, request.stream(), tags, principal)
 
     @post("/{collection_id:str}/documents/url", status_code=202)
     async def send_address(
@@ -255,15 +252,3 @@ class LibraryEndpoints(Controller):
     ) -> SearchResult:
         """The passages that fit best, with the scores of each way by which they were found."""
         return await searching.search(answers, collection_number(collection_id), data, principal)
-
-
-async def read_bounded(request: Request[Any, Any, Any], most: int) -> bytes:
-    """The body of a request of at most so many bytes. Raises PayloadTooLarge as soon as there are more."""
-    parts: list[bytes] = []
-    size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > most:
-            raise PayloadTooLarge(limit=most)
-        parts.append(part)
-    return b"".join(parts)

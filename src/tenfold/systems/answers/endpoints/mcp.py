@@ -14,14 +14,14 @@ from mcp.server.stdio import stdio_server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp_types import CallToolRequestParams, CallToolResult, ListToolsResult, TextContent, Tool, ToolAnnotations
 
-from tenfold.platform.errors import NotFound, TenfoldError, Unauthorized, Unavailable
+from tenfold.platform.errors import NotFound, TenfoldError, Unauthorized
 from tenfold.platform.http import PROBLEM, Headers, problem
 from tenfold.platform.identity import Principal
 from tenfold.platform.identity.rules import read_id
 from tenfold.systems.answers.actions import asking, library, searching
 from tenfold.systems.answers.actions.context import Answers
-from tenfold.systems.answers.errors import CollectionNotFound, DocumentNotFound
-from tenfold.systems.answers.types.asking import Ask, Done
+from tenfold.systems.answers.errors import AnswerFailed, CollectionNotFound, DocumentNotFound
+from tenfold.systems.answers.types.asking import Ask, Done, Failed
 from tenfold.systems.answers.types.library import Collection, Found, Search
 
 PATH = "/mcp"
@@ -159,7 +159,6 @@ async def _named(answers: Answers, principal: Principal, named: str) -> Collecti
     raise CollectionNotFound
 
 
-#: Name, what it takes, what it gives, and what it does.
 class AskCollection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     question: Annotated[str, msgspec.Meta(min_length=1, max_length=2000, description="A whole question.")]
     collection: Annotated[str, msgspec.Meta(min_length=1, description="Id or name of a collection.")]
@@ -176,12 +175,15 @@ async def ask(answers: Answers, principal: Principal, data: AskCollection) -> An
     """Answer a question from the documents of a collection, each sentence with its source; or say that they don't."""
     collection = await _named(answers, principal, data.collection)
     async for event in asking.ask(answers, int(collection.id), Ask(question=data.question), principal):
+        if isinstance(event, Failed):
+            raise AnswerFailed(part=event.detail)
         if isinstance(event, Done):
             sources = [_hit(collection, each) for each in event.answer.passages]
             return Answered(answer=event.answer.cited, known=event.answer.known, sources=sources)
-    raise Unavailable(part="The answer")
+    raise AnswerFailed(part=asking.BROKEN)
 
 
+#: By name: what it takes, what it gives, and what it does.
 TOOLS: Mapping[str, tuple[type[msgspec.Struct], type[msgspec.Struct], Tell]] = {
     "search": (SearchCollections, Hits, search),
     "list": (ListContents, Entries, list_contents),

@@ -1,6 +1,7 @@
 """The OpenAI API over collections: a collection is the model, its answers cite, and existing clients can ask."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from datetime import UTC, datetime
 from time import time
 from typing import Annotated, Any, Literal
@@ -12,12 +13,13 @@ from litestar.params import JSONBody
 from litestar.response import Stream
 from msgspec import Meta
 
-from tenfold.platform.errors import Invalid, Unavailable
+from tenfold.platform.errors import Invalid
 from tenfold.platform.http import event_stream
 from tenfold.platform.identity import Principal
 from tenfold.platform.identity.rules import read_id
 from tenfold.systems.answers.actions import asking, library
 from tenfold.systems.answers.actions.context import Answers
+from tenfold.systems.answers.errors import AnswerFailed
 from tenfold.systems.answers.types.asking import Answer, Done, Event, Passages, Piece
 
 #: Messages of a request, and characters of one.
@@ -96,16 +98,17 @@ class OpenAIEndpoints(Controller):
         events = asking.answer(answers, account_id, collection_id, draft, history)
         if data.stream:
             return event_stream(_chunks(data.model, number, events))
-        async for event in events:
-            if isinstance(event, Done):
-                message = {"role": "assistant", "content": event.answer.cited, "refusal": None}
-                choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
-                return _head("chat.completion", data.model, number) | {
-                    "choices": [choice],
-                    "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
-                    "tenfold": msgspec.to_builtins(event.answer),
-                }
-        raise Unavailable(part="The answer")
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, Done):
+                    message = {"role": "assistant", "content": event.answer.cited, "refusal": None}
+                    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+                    return _head("chat.completion", data.model, number) | {
+                        "choices": [choice],
+                        "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+                        "tenfold": msgspec.to_builtins(event.answer),
+                    }
+        raise AnswerFailed(part=asking.BROKEN)
 
 
 async def _collection(answers: Answers, model: str, principal: Principal) -> tuple[int, int]:
@@ -121,7 +124,7 @@ def _head(kind: str, model: str, number: int) -> dict[str, Any]:
     return {"id": f"chatcmpl-{number}", "object": kind, "created": int(time()), "model": model}
 
 
-async def _chunks(model: str, number: int, events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
+async def _chunks(model: str, number: int, events: AsyncGenerator[Event]) -> AsyncIterator[bytes]:
     """Citations are known when the answer is whole, so it comes whole; the passages come before it."""
 
     def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
@@ -129,15 +132,16 @@ async def _chunks(model: str, number: int, events: AsyncIterator[Event]) -> Asyn
         told = _head("chat.completion.chunk", model, number) | {"choices": [choice]} | more
         return b"data: %s\n\n" % msgspec.json.encode(told)
 
-    async for event in events:
-        match event:
-            case Passages():
-                yield chunk({"role": "assistant", "content": ""}, tenfold=msgspec.to_builtins(event))
-            case Done():
-                yield chunk({"content": event.answer.cited}, tenfold=msgspec.to_builtins(event.answer))
-                yield chunk({}, "stop")
-            case Piece():
-                yield b": writing\n\n"
-            case _:
-                pass
+    async with aclosing(events):
+        async for event in events:
+            match event:
+                case Passages():
+                    yield chunk({"role": "assistant", "content": ""}, tenfold=msgspec.to_builtins(event))
+                case Done():
+                    yield chunk({"content": event.answer.cited}, tenfold=msgspec.to_builtins(event.answer))
+                    yield chunk({}, "stop")
+                case Piece():
+                    yield b": writing\n\n"
+                case _:
+                    pass
     yield b"data: [DONE]\n\n"
