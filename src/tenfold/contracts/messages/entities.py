@@ -4,7 +4,7 @@
 stores as it is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -267,10 +267,20 @@ class PushKey(_Told, frozen=True):
     key: str | None
 
 
+type _Armoured = Annotated[str, Meta(max_length=200, pattern="^[A-Za-z0-9_-]+$")]
+
+
+class PushKeys(_Asked, frozen=True):
+    """A browser's public key and its secret, in base64url."""
+
+    p256dh: _Armoured
+    auth: _Armoured
+
+
 class Subscribe(_Asked, frozen=True):
     """A browser's push subscription, as PushSubscription.toJSON() gives it."""
 
     endpoint: Annotated[str, Meta(min_length=9, max_length=2000, pattern="^https?://[!-~]+$")]
-    keys: Mapping[Literal["p256dh", "auth"], Annotated[str, Meta(max_length=200, pattern="^[A-Za-z0-9_-]+$")]]
+    keys: PushKeys
     #: Other members of the standard are taken and not used.
     expirationTime: float | None = None  # noqa: N815 (the standard's name)

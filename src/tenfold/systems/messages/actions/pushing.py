@@ -49,7 +49,7 @@ async def subscribe(messages: Messages, device_id: int, data: Subscribe, princip
     host, known = host_of(data.endpoint, messages.settings.push_hosts)
     if not known:
         raise PushServiceUnknown(host=host[:100], fields={"endpoint": "isn't a push service's that is known here"})
-    keys = {"p256dh": data.keys.get("p256dh", ""), "auth": data.keys.get("auth", "")}
+    keys = {"p256dh": data.keys.p256dh, "auth": data.keys.auth}
     try:
         await asyncio.to_thread(push.read_subscription, data.endpoint, **keys)
     except ValueError:
