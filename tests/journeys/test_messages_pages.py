@@ -225,8 +225,14 @@ async def test_a_new_browser_reads_what_was_said_before_it_came(house_of_message
     await bob.say("Welcome back")
     await expect(alice.message("Welcome back")).to_be_visible()
 
+    # On a phone, the settings too fit its width.
+    await alice.page.set_viewport_size({"width": 360, "height": 740})
+    await alice.page.goto("/messages/app/settings")
+    await expect(alice.page.get_by_role("region", name="Notices").get_by_text("PUSH_CONTACT")).to_be_visible()
+    assert await alice.page.evaluate("document.documentElement.scrollWidth") <= 360
+    await alice.open("Garden")
+
     # What disappears is gone on both sides, by itself.
-    await alice.page.evaluate("window.scrollTo(0, 0)")
     await bob.page.get_by_role("button", name="About Garden").click()
     await bob.page.get_by_role("dialog").get_by_label("New messages disappear").select_option("3600")
     await bob.page.keyboard.press("Escape")

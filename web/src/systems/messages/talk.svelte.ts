@@ -22,6 +22,8 @@ export class Talk {
   }
 
   readonly others = $derived.by(() => this.place.members.filter((member) => member.account.id !== this.me));
+  /** Whose colour it has: that of the other person, or its own. */
+  readonly face = $derived(this.place.kind === 'direct' ? (this.others[0]?.account.id ?? this.place.id) : this.place.id);
   readonly own = $derived(this.place.members.find((member) => member.account.id === this.me));
   readonly admins = $derived(new Set(this.place.members.filter((member) => member.role === 'admin').map((member) => member.account.id)));
   readonly title = $derived(
