@@ -75,12 +75,12 @@ class Size(msgspec.Struct, frozen=True):
     asked: int
 
 
-FULL = Size(chunks=100_000, most=1_000_000, questions=1_000_000, documents=64, asked=60)
+FULL = Size(chunks=100_000, most=1_000_000, questions=1_000_000, documents=64, asked=15)
 QUICK = Size(chunks=5000, most=0, questions=60, documents=8, asked=4)
 #: Bytes of memory for each chunk of the larger collection: its text, its embedding twice, the engines and we.
 EACH = 8 * 1024
 #: Who answers.
-MODEL = "qwen2.5-coder-0.5b"
+MODEL, KEY = "qwen2.5-coder-0.5b", "a-key-of-the-model"
 
 
 async def ingesting(runtime: Runtime, report: Report, size: Size) -> None:
@@ -377,7 +377,7 @@ async def run(report: Report, size: Size, parts: Sequence[str]) -> None:
             settings = await stack.enter_async_context(fresh_settings(engines, packages))
             own = msgspec.structs.replace(settings, models=models.directory, database_timeout=600)
             if part == "answering":
-                llama = Llama(Path(stack.enter_context(TemporaryDirectory())), "bench", model=models.path(MODEL))
+                llama = Llama(Path(stack.enter_context(TemporaryDirectory())), KEY, model=models.path(MODEL))
                 await llama.start()
                 stack.push_async_callback(llama.stop)
                 own = msgspec.structs.replace(own, tiers={"fast": Tier(endpoints=(llama.endpoint,))})
