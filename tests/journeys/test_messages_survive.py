@@ -1,4 +1,4 @@
-"""Two people with two devices each, over two web processes, while everything around them is killed once.
+"""Two people with two devices each, over two web processes, while web, worker, NATS and Valkey are killed once each.
 
 Each device shows each message exactly once, in order, and nothing is lost. The server knows nothing of what was said.
 """
@@ -99,7 +99,7 @@ class Shown:
             self.client.say(talk, f"{SECRET} {name} {n}")
 
 
-async def test_nothing_is_lost_or_shown_twice_while_everything_dies_once(house: House, tmp_path: Path) -> None:
+async def test_nothing_is_lost_or_shown_twice_while_what_is_around_dies(house: House, tmp_path: Path) -> None:
     house.environment |= {"TENFOLD_ONLY": "messages"}
     house.empty()
     await house.up()

@@ -11,7 +11,7 @@ from tenfold.platform.errors import Invalid
 from tenfold.platform.runtime import Runtime
 from tenfold.platform.testing import Engines
 from tenfold.systems.answers.actions import evaluation
-from tenfold.systems.answers.actions.baselines import Asked
+from tenfold.systems.answers.actions.baselines import Answering, Asked
 from tenfold.systems.answers.actions.context import Answers
 from tenfold.systems.answers.actions.retrieval import Retrieval
 from tenfold.systems.answers.engine import labelled
@@ -98,7 +98,7 @@ async def test_answers_are_judged_where_right_ones_are_known(answers: Answers, f
     async def answering(asked: Asked) -> str:
         return "Owls eat mice." if asked.passages[0].text == TEXTS["owls"] else "Nobody eats 17 owls."
 
-    found = await evaluation.evaluate(answers, labelled.read(folder), ["hybrid"], answerings={"": answering})
+    found = await evaluation.evaluate(answers, labelled.read(folder), ["hybrid"], answerings={"": Answering(answering)})
     [measured] = found.variants
     figures = {name: each.mean for name, each in measured.figures.items()}
     assert figures["says it"] == 1

@@ -109,7 +109,7 @@ function problemOf(response: Response, text: string): ApiError {
 export const http = {
   get: <T>(path: string, options: Options = {}) => call<T>('GET', path, undefined, options),
   post: <T>(path: string, body?: unknown, options: Options = {}) => call<T>('POST', path, body, options),
-  put: <T>(path: string, body: unknown, options: Options = {}) => call<T>('PUT', path, body, options),
+  put: <T>(path: string, body?: unknown, options: Options = {}) => call<T>('PUT', path, body, options),
   patch: <T>(path: string, body: unknown, options: Options = {}) => call<T>('PATCH', path, body, options),
   delete: (path: string, options: Options = {}) => call<undefined>('DELETE', path, undefined, options),
 };

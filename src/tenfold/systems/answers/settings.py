@@ -27,11 +27,11 @@ class AnswersSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     archive_bytes: Positive = 100 * 1024**2
     unpacked_bytes: Positive = 512 * 1024**2
     archive_files: Positive = 1000
-    #: Seconds that sending a document may take; documents that an account sends at once, and that a process takes at
-    #: once, since their bytes are in memory meanwhile.
+    #: Seconds that sending a document may take; documents that an account sends to a process at once; and those of all
+    #: that are in memory to be kept, once all of them is there.
     sending_seconds: Positive = 600
     sending: Positive = 4
-    sending_together: Positive = 16
+    sending_together: Positive = 4
     #: Documents of a collection; collections of an account, and bytes of all their documents.
     documents: Positive = 200_000
     collections: Positive = 100

@@ -1,5 +1,5 @@
 /** Files, sealed in pieces with AES-256-GCM, as docs/messages-protocol.md defines it. */
-import { http } from '../../platform/api';
+import { ApiError, http } from '../../platform/api';
 import type { FileContent } from './protocol';
 
 export const PART = 256 * 1024;
@@ -105,21 +105,31 @@ export async function upload(api: string, file: File, progress: (share: number) 
   return content;
 }
 
-/** Sealed bytes, tried again while the server or the network is away. */
+/** Sealed bytes, tried again while the server or the network is away. Throws ApiError. */
 export async function putPart(url: string, data: Uint8Array<ArrayBuffer>): Promise<void> {
+  const part = new Blob([data], { type: 'application/octet-stream' });
   for (let attempt = 0; ; attempt += 1) {
-    const headers = { 'content-type': 'application/octet-stream' };
-    const answer = await fetch(url, { method: 'PUT', body: data, headers }).catch(() => null);
-    if (answer?.ok) return;
-    if (attempt === 4 || (answer && answer.status < 500)) throw new Error('The file couldn’t be sent. Try again.');
-    await new Promise((resolve) => setTimeout(resolve, 1000 * 2 ** attempt));
+    try {
+      await http.put(url, part, { timeout: 120 });
+      return;
+    } catch (error) {
+      const away = error instanceof ApiError && (error.status === 0 || error.status >= 500);
+      if (!away || attempt === 4) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 1000 * 2 ** attempt));
+    }
   }
+}
+
+/** Sealed bytes as the server keeps them; `gone` is said where it doesn't any more. Throws ApiError. */
+export async function getPart(url: string, gone: string): Promise<Uint8Array<ArrayBuffer>> {
+  const answer = await fetch(url).catch(() => null);
+  if (answer?.ok) return new Uint8Array(await answer.arrayBuffer());
+  const title = answer?.status === 404 ? gone : 'It couldn’t be fetched. Try again.';
+  throw new ApiError({ title, status: answer?.status ?? 0, code: 'not_fetched' });
 }
 
 /** A file that somebody sent, opened. */
 export async function download(api: string, file: FileContent): Promise<Blob> {
-  const answer = await fetch(`${api}/media/${encodeURIComponent(file.upload)}`);
-  if (!answer.ok)
-    throw new Error(answer.status === 404 ? 'This file is no longer kept: files go after 30 days.' : 'The file couldn’t be fetched. Try again.');
-  return new Blob([await unseal(new Uint8Array(await answer.arrayBuffer()), file)], { type: file.type });
+  const sealed = await getPart(`${api}/media/${encodeURIComponent(file.upload)}`, 'This file is no longer kept: files go after 30 days.');
+  return new Blob([await unseal(sealed, file)], { type: file.type });
 }

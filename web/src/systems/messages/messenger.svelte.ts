@@ -20,6 +20,7 @@ import { CannotOpen, Sealing } from './sealing';
 import { safetyNumber } from './safety';
 import { Outbox, type Post } from './outbox';
 import { Past, type Found } from './past';
+import { silence } from './push';
 import { Batch, ending, Store, UNSENT, type Kept } from './store';
 import { nameOf, Talk } from './talk.svelte';
 
@@ -169,6 +170,7 @@ export class Messenger implements Post {
   async forget(): Promise<void> {
     await http.delete(`${this.api}/devices/${this.device}`).catch(() => undefined);
     this.stop();
+    await silence();
     await this.store.erase();
   }
 
@@ -193,7 +195,7 @@ export class Messenger implements Post {
     talk = new Talk(place, this.account);
     const kept = await this.store.newest(place.id, SHOWN);
     talk.messages = [...kept, ...this.outbox.waiting(place.id)];
-    talk.retitle();
+    talk.retitle(await this.store.abouts(place.id));
     this.byId.set(place.id, talk);
     this.talks = [...this.byId.values()];
     return talk;
@@ -348,7 +350,7 @@ export class Messenger implements Post {
   }
 
   /** Seal all that is kept here by a passphrase, and leave it with the server for the next device. */
-  backUp(passphrase: string, told: (share: number) => void): Promise<number> {
+  backUp(passphrase: string, told: (count: number) => void): Promise<number> {
     return this.past.make(passphrase, told);
   }
 
@@ -364,7 +366,7 @@ export class Messenger implements Post {
     this.hasPast = false;
     for (const talk of this.byId.values()) {
       talk.messages = [...(await this.store.newest(talk.place.id, SHOWN)), ...talk.messages.filter(({ seq }) => seq === UNSENT)];
-      talk.retitle();
+      talk.retitle(await this.store.abouts(talk.place.id));
     }
     await this.sweep();
     return count;
@@ -388,7 +390,7 @@ export class Messenger implements Post {
         return this.outbox.pump();
       case 'caught_up':
         this.caughtUp = true;
-        return this.past.freshen();
+        return this.freshenSoon();
       case 'receipt':
         this.byId.get(frame.conversation)?.moved(frame.account, frame.delivered ?? 0, frame.read ?? 0);
         return;

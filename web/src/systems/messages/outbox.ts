@@ -13,7 +13,6 @@ const PAUSE = 2000;
 const WHY: Record<string, string> = {
   conversation_not_found: 'You are no longer in this conversation.',
   no_session: 'A device in this conversation has no keys to write to it with. Try again once its owner has opened Messages there.',
-  fault: 'This page ran into a fault. Reload it, and try again.',
 };
 
 /** What the outbox needs of its messenger. */
@@ -35,6 +34,8 @@ export class Outbox {
   private readonly given = new Map<string, { conversation: string; session: string; devices: string[] }>();
   private readonly blocked = new Set<string>();
   private pumping = false;
+  /** Messages that something here is broken about: they stay, and are tried again when the page is opened anew. */
+  private readonly broken = new Set<string>();
 
   constructor(
     private readonly api: string,
@@ -80,7 +81,7 @@ export class Outbox {
       for (const id of [...this.blocked]) if (!flying.has(id)) this.blocked.delete(id);
       for (const queued of [...this.queue]) {
         if (this.flying.size >= AHEAD || !this.post.online) break;
-        if (this.flying.has(queued.id) || this.blocked.has(queued.conversation)) continue;
+        if (this.flying.has(queued.id) || this.broken.has(queued.id) || this.blocked.has(queued.conversation)) continue;
         // Whatever is wrong with one message, the others and the connection go on.
         await this.send(queued).catch((error: unknown) => this.notSent(queued, asApiError(error)));
       }
@@ -166,8 +167,11 @@ export class Outbox {
   }
 
   private async notSent(queued: Queued, error: ApiError): Promise<void> {
-    const forNow = error.code !== 'fault' && (error.status === 0 || error.status === 429 || error.status >= 500);
-    if (!forNow) return this.drop(queued, error.code);
+    if ([403, 404, 410].includes(error.status)) return this.drop(queued, error.code);
+    if (error.code === 'fault') {
+      this.broken.add(queued.id);
+      return this.post.failed('This page ran into a fault, so a message isn’t sent yet. It is kept: reload the page.');
+    }
     this.blocked.add(queued.conversation);
     setTimeout(() => void this.pump(), PAUSE);
   }

@@ -1,6 +1,6 @@
 /** Backups: a random key, sealed by a passphrase, and parts of history under it (docs/messages-protocol.md). */
 import { ApiError, http } from '../../platform/api';
-import { fromBase64, putPart, toBase64 } from './files';
+import { fromBase64, getPart, putPart, toBase64 } from './files';
 import type { Content, MessageFrame } from './protocol';
 import type { KeptSession, Sealing } from './sealing';
 import { Batch, type Kept, type Store } from './store';
@@ -23,16 +23,7 @@ export class BackupBroken extends Error {
   override message = 'The backup can’t be read: a part of it is missing, or was changed.';
 }
 
-interface KeptMessage {
-  conversation: string;
-  seq: number;
-  id: string;
-  account: string;
-  device: string;
-  at: number;
-  content: Content;
-  ends_at?: number;
-}
+type KeptMessage = Omit<Kept, 'n' | 'content' | 'why' | 'sealed'> & { content: Content };
 export interface Line {
   message?: KeptMessage;
   session?: KeptSession;
@@ -127,7 +118,7 @@ export async function openPart(key: Bytes, version: number, number: number, seal
 
 /** The backup of an account, as this browser makes it, adds to it, and reads it. */
 export class Past {
-  private freshening = false;
+  private turn: Promise<unknown> = Promise.resolve();
 
   constructor(
     private readonly api: string,
@@ -144,9 +135,19 @@ export class Past {
     }
   }
 
-  /** Replace the backup by all that is kept here. How many messages are in it. */
-  async make(passphrase: string, told: (share: number) => void): Promise<number> {
-    if (passphrase.length < PASSPHRASE) throw new Error(`A passphrase has at least ${PASSPHRASE} characters.`);
+  /** One at a time: what adds to the backup must not take the one for it that is just being replaced. */
+  private inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.turn.then(work);
+    this.turn = done.catch(() => undefined);
+    return done;
+  }
+
+  /** Replace the backup by all that is kept here. How many messages are in it. `told` is how many are sealed. */
+  make(passphrase: string, told: (count: number) => void): Promise<number> {
+    return this.inTurn(() => this.replace(passphrase, told));
+  }
+
+  private async replace(passphrase: string, told: (count: number) => void): Promise<number> {
     const key = crypto.getRandomValues(new Uint8Array(32));
     const before = await this.found();
     const version = before ? before.version + 1 : 1;
@@ -156,21 +157,19 @@ export class Past {
   }
 
   /** Add what has come since to the backup that this browser has made, if it still is the one that counts. */
-  async freshen(): Promise<void> {
-    if (this.freshening) return;
-    this.freshening = true;
-    try {
-      const own = (await this.store.all<Own | string>('state')).get('backup');
-      if (own && typeof own !== 'string' && own.parts < PARTS) await this.add(own, () => undefined);
-    } catch (error) {
-      // Another device has made one since, or it was removed. What is merely away is tried again later.
-      if (error instanceof ApiError && [404, 409, 410].includes(error.status)) await this.store.commit(new Batch().remove('state', 'backup'));
-    } finally {
-      this.freshening = false;
-    }
+  freshen(): Promise<void> {
+    return this.inTurn(async () => {
+      try {
+        const own = await this.store.get<Own>('state', 'backup');
+        if (own && own.parts < PARTS) await this.add(own, () => undefined);
+      } catch (error) {
+        // Another device has made one since, it was removed, or it is full. What is merely away is tried again later.
+        if (error instanceof ApiError && [404, 409].includes(error.status)) await this.store.commit(new Batch().remove('state', 'backup'));
+      }
+    });
   }
 
-  private async add(own: Own, told: (share: number) => void): Promise<number> {
+  private async add(own: Own, told: (count: number) => void): Promise<number> {
     const key = fromBase64(own.key);
     const there = new Set(own.sessions);
     const fresh = this.sealing.groupSessions.filter((name) => !there.has(name));
@@ -211,16 +210,15 @@ export class Past {
    */
   async restore(passphrase: string, open: (frame: MessageFrame, batch: Batch) => Content | null, told: (share: number) => void): Promise<number> {
     const found = await this.found();
-    if (!found) throw new Error('There is no backup.');
+    if (!found) throw new ApiError({ title: 'There is no backup any more.', status: 404, code: 'backup_not_found' });
     const key = await openHead(passphrase, found.sealed);
     const numbers = [...found.parts].sort((one, other) => one - other);
     if (numbers.some((number, index) => number !== index)) throw new BackupBroken(); // one in the middle was left out
     let count = 0;
     const places = new Set<string>();
     for (const number of numbers) {
-      const answer = await fetch(`${this.api}/backup/parts/${number}`);
-      if (!answer.ok) throw new Error('The backup couldn’t be fetched. Try again.');
-      const lines = await openPart(key, found.version, number, new Uint8Array(await answer.arrayBuffer()));
+      const sealed = await getPart(`${this.api}/backup/parts/${number}`, 'The backup was replaced meanwhile. Try again.');
+      const lines = await openPart(key, found.version, number, sealed);
       const batch = new Batch();
       for (const text of lines) {
         const { message, session } = read(text);

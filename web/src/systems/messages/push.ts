@@ -7,14 +7,15 @@ export type PushState = 'unknown' | 'impossible' | 'off' | 'blocked' | 'no' | 'y
 const possible = (): boolean => 'serviceWorker' in navigator && 'PushManager' in window && 'Notification' in window;
 const registration = (base: string): Promise<ServiceWorkerRegistration> =>
   navigator.serviceWorker.register(`/static/messages-push.js?base=${encodeURIComponent(base)}`);
+const subscription = async (): Promise<PushSubscription | null> =>
+  (await (await navigator.serviceWorker.getRegistration('/static/messages-push.js'))?.pushManager.getSubscription()) ?? null;
 const keyOf = async (api: string): Promise<string | null> => (await http.get<{ key: string | null }>(`${api}/push/key`)).key;
 
 export async function pushState(api: string): Promise<PushState> {
   if (!possible()) return 'impossible';
   if ((await keyOf(api)) === null) return 'off';
   if (Notification.permission === 'denied') return 'blocked';
-  const found = await navigator.serviceWorker.getRegistration('/static/messages-push.js');
-  return (await found?.pushManager.getSubscription()) ? 'yes' : 'no';
+  return (await subscription()) ? 'yes' : 'no';
 }
 
 /** Have this device's notices. Throws ApiError, and what the browser does. */
@@ -28,9 +29,13 @@ export async function subscribe(api: string, device: string, base: string): Prom
   return 'yes';
 }
 
+/** End this browser's notices, whoever had them: its push service then tells the server that they are gone. */
+export async function silence(): Promise<void> {
+  if (possible()) await (await subscription())?.unsubscribe();
+}
+
 export async function unsubscribe(api: string, device: string): Promise<PushState> {
-  const found = await navigator.serviceWorker.getRegistration('/static/messages-push.js');
-  await (await found?.pushManager.getSubscription())?.unsubscribe();
+  await silence();
   await http.delete(`${api}/devices/${device}/push`);
   return 'no';
 }

@@ -1,5 +1,6 @@
 /** The one messenger of this tab: pages come and go, it stays as long as the account does. */
 import { Messenger } from './messenger.svelte';
+import { silence } from './push';
 
 let current: { account: string; messenger: Messenger } | null = null;
 
@@ -15,5 +16,6 @@ export function messengerOf(api: string, account: string): Messenger {
 /** Nobody is signed in any more. */
 export function leave(): void {
   current?.messenger.stop();
+  if (current) void silence();
   current = null;
 }

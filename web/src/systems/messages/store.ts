@@ -58,16 +58,15 @@ export class Store {
   private constructor(private readonly db: IDBDatabase) {}
 
   static async open(account: string): Promise<Store> {
-    const request = indexedDB.open(`tenfold-messages-${account}`, 2);
-    request.onupgradeneeded = ({ oldVersion }) => {
-      if (oldVersion < 1) {
-        for (const name of MAPS) request.result.createObjectStore(name);
-        const messages = request.result.createObjectStore('message', { keyPath: 'n', autoIncrement: true });
-        messages.createIndex('conversation', ['conversation', 'seq']);
-        messages.createIndex('name', ['conversation', 'device', 'id'], { unique: true });
-        request.result.createObjectStore('outbox', { keyPath: 'n', autoIncrement: true }).createIndex('id', 'id', { unique: true });
-      }
-      if (oldVersion < 2) request.transaction?.objectStore('message').createIndex('ends_at', 'ends_at');
+    const request = indexedDB.open(`tenfold-messages-${account}`, 1);
+    request.onupgradeneeded = () => {
+      for (const name of MAPS) request.result.createObjectStore(name);
+      const messages = request.result.createObjectStore('message', { keyPath: 'n', autoIncrement: true });
+      messages.createIndex('conversation', ['conversation', 'seq']);
+      messages.createIndex('kind', ['conversation', 'content.kind', 'seq']);
+      messages.createIndex('name', ['conversation', 'device', 'id'], { unique: true });
+      messages.createIndex('ends_at', 'ends_at');
+      request.result.createObjectStore('outbox', { keyPath: 'n', autoIncrement: true }).createIndex('id', 'id', { unique: true });
     };
     const db = await wait(request);
     void navigator.storage?.persist?.();
@@ -82,6 +81,16 @@ export class Store {
     const store = this.db.transaction(name).objectStore(name);
     const [keys, values] = await Promise.all([wait(store.getAllKeys()), wait(store.getAll())]);
     return new Map(keys.map((key, index) => [String(key), values[index] as T]));
+  }
+
+  async get<T>(name: MapName, key: string): Promise<T | undefined> {
+    return (await wait(this.db.transaction(name).objectStore(name).get(key))) as T | undefined;
+  }
+
+  /** What was ever said of a conversation itself, oldest first: its name, and how long its messages stay. */
+  async abouts(conversation: string): Promise<Kept[]> {
+    const index = this.db.transaction('message').objectStore('message').index('kind');
+    return (await wait(index.getAll(IDBKeyRange.bound([conversation, 'about'], [conversation, 'about', []])))) as Kept[];
   }
 
   /** The newest messages of a conversation, oldest first. */

@@ -40,10 +40,9 @@ export class Talk {
   readonly unread = $derived(this.messages.filter((message) => message.account !== this.me && message.seq > (this.own?.read ?? 0)).length);
 
   /** What was said of the conversation itself: in a group, by those who are its admins. */
-  retitle(): void {
-    const told = this.messages.filter(({ account }) => this.place.kind === 'direct' || this.admins.has(account));
-    for (const { content } of told) {
-      if (content?.kind !== 'about') continue;
+  retitle(told: readonly Kept[]): void {
+    for (const { account, content } of told) {
+      if (content?.kind !== 'about' || (this.place.kind === 'group' && !this.admins.has(account))) continue;
       if (content.name !== undefined) this.name = String(content.name).slice(0, 100);
       if (content.expires !== undefined) this.expires = Math.max(0, Math.floor(Number(content.expires)) || 0);
     }
@@ -54,7 +53,7 @@ export class Talk {
     const others = this.messages.filter((message) => !(message.device === kept.device && message.id === kept.id));
     const at = others.findLastIndex((message) => message.seq <= kept.seq) + 1;
     this.messages = [...others.slice(0, at), kept, ...others.slice(at)];
-    if (kept.content?.kind === 'about') this.retitle();
+    if (kept.content?.kind === 'about') this.retitle(this.messages);
     if (kept.seq > this.place.last && kept.seq !== UNSENT) this.place = { ...this.place, last: kept.seq };
   }
 

@@ -29,7 +29,13 @@ class Asked:
     mode: Mode
 
 
-type Answering = Callable[[Asked], Awaitable[str]]
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """A way to answer."""
+
+    answer: Callable[[Asked], Awaitable[str]]
+    #: Whether it looks for passages itself, so that finding them is part of its time.
+    looks: bool = False
 
 
 async def quoted(asked: Asked) -> str:
@@ -39,7 +45,7 @@ async def quoted(asked: Asked) -> str:
     return max(every, key=lambda each: len(terms & set(bm25.terms(each))), default="")
 
 
-def prompted(runtime: Runtime) -> Answering:
+def prompted(runtime: Runtime) -> Callable[[Asked], Awaitable[str]]:
     """What the model of the tier `fast` says when it is given the passages, as the case study's prompt has it."""
 
     async def answer(asked: Asked) -> str:
@@ -52,7 +58,7 @@ def prompted(runtime: Runtime) -> Answering:
     return answer
 
 
-def ours(answers: Answers) -> Answering:
+def ours(answers: Answers) -> Callable[[Asked], Awaitable[str]]:
     """What people get who ask: found, judged, said, checked. "I don't know" is an answer too, and not the right one."""
 
     async def answer(asked: Asked) -> str:
@@ -74,4 +80,8 @@ def ours(answers: Answers) -> Answering:
 
 def known(answers: Answers) -> Mapping[str, Answering]:
     """By the name that `--answerers` has for each."""
-    return {"quoted": quoted, "model": prompted(answers.runtime), "ask": ours(answers)}
+    return {
+        "quoted": Answering(quoted),
+        "model": Answering(prompted(answers.runtime)),
+        "ask": Answering(ours(answers), looks=True),
+    }

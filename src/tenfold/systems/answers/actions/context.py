@@ -18,5 +18,8 @@ class Answers:
     retrieval: Retrieval
     #: Answers that are being written here.
     behind: "set[asyncio.Task[None]]" = field(default_factory=set)
-    sending: Sending = field(default_factory=Sending)
+    sending: Sending = field(init=False)
     numbers: Numbers = field(default_factory=Numbers)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sending", Sending(self.settings))

@@ -16,7 +16,7 @@ from tenfold.platform.limits import Limit
 from tenfold.systems.answers.actions.context import Answers
 from tenfold.systems.answers.actions.ingestion import PATIENCE, Ingest, Sent, digest_of, ingest, key_of
 from tenfold.systems.answers.actions.library import SCOPE, own, remove_objects, tell
-from tenfold.systems.answers.actions.sending import read
+from tenfold.systems.answers.actions.sending import receive, whole
 from tenfold.systems.answers.engine.archives import members
 from tenfold.systems.answers.engine.extraction import kind_of
 from tenfold.systems.answers.errors import (
@@ -77,9 +77,11 @@ async def send(
     """
     account_id = await own(answers, collection_id, principal)
     await answers.runtime.limits.take(SEND, principal)
-    with answers.sending.one_of(account_id, answers.settings):
-        sent = Sent(name, await read(body, answers.settings), media_type)
-        return await _keep_sent(answers, collection_id, sent, tags, principal)
+    with answers.sending.receiving(account_id) as file:
+        await receive(body, file, answers.settings)
+        async with answers.sending.room:
+            sent = Sent(name, await asyncio.to_thread(whole, file), media_type)
+            return await _keep_sent(answers, collection_id, sent, tags, principal)
 
 
 async def _keep_sent(
