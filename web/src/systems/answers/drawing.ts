@@ -6,7 +6,7 @@ const SECOND = 1000;
 
 /** `8 ms`, `1.4 s` */
 export const milliseconds = (value: number): string =>
-  value < 10 ? `${value.toFixed(1)} ms` : value < SECOND ? `${Math.round(value)} ms` : `${(value / SECOND).toFixed(1)} s`;
+  value < 0.05 ? '0 ms' : value < 10 ? `${value.toFixed(1)} ms` : value < SECOND ? `${Math.round(value)} ms` : `${(value / SECOND).toFixed(1)} s`;
 
 const SHARES = /rate$|click_through|acceptance|success|faithfulness/;
 

@@ -35,6 +35,8 @@ export class Library {
   /** Of the list's latest load; answers to older ones are thrown away. */
   #turn = 0;
   #heard: Map<string, Doc | null> | null = null;
+  /** Removed documents: what is heard of one afterwards was said before. */
+  readonly #gone = new Set<string>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #looked = 0;
 
@@ -96,6 +98,8 @@ export class Library {
 
   hear(changed: Changed): void {
     const { document, removed } = changed;
+    if (document && this.#gone.has(document.id)) return;
+    if (removed) this.#gone.add(removed);
     uploads.hear(this.id, changed);
     if (document) {
       this.#heard?.set(document.id, document);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Doc, Received } from './api';
-import { afterChange, afterRemoval, afterSent, documentsOf, nextOf, ordered, readOf, summaryOf, tagsOf, type Item, type Phase } from './queue';
+import { afterChange, afterRemoval, afterSent, begunAgain, documentsOf, nextOf, ordered, readOf, summaryOf, tagsOf, type Item, type Phase } from './queue';
 
 const doc = (id: string, state: Doc['state'], more: Partial<Doc> = {}): Doc => ({
   id, name: `${id}.pdf`, title: id, kind: 'pdf', source: id, size: 10, pages: 1, chunks: 0, version: 0, state, progress: null, reason: '', tags: [],
@@ -45,6 +45,7 @@ describe('what was sent', () => {
   it('fails with the reason, and can be read again', () => {
     const failed = afterSent(item(1, 'sending'), received([doc('7', 'failed', { reason: 'It is locked.' })]), new Map());
     expect([failed.phase, failed.error]).toEqual(['failed', 'It is locked.']);
+    expect(begunAgain(failed)).toMatchObject({ phase: 'reading', error: '' });
     expect(afterChange(failed, doc('7', 'waiting', { updated_at: LATER }))).toMatchObject({ phase: 'reading', error: '' });
   });
   it('is of a ZIP as far as all of it is', () => {

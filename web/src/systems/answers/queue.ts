@@ -82,6 +82,9 @@ export function afterRemoval(item: Item, id: string): Item | null {
   return docs.length ? settled({ ...item, docs }) : null;
 }
 
+/** The item when what couldn't be read is tried again: shown before the server has said so. */
+export const begunAgain = (item: Item): Item => settled({ ...item, docs: item.docs.map((doc) => (doc.state === 'failed' ? { ...doc, state: 'waiting', reason: '' } : doc)) });
+
 /** Done when all of its documents are read; failed when none is read any more and one couldn't be. */
 function settled(item: Item): Item {
   const failed = item.docs.filter(({ state }) => state === 'failed');

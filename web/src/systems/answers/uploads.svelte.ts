@@ -2,7 +2,7 @@
  * meanwhile comes back to a queue that went on. */
 import { ApiError, asApiError } from '../../platform/api';
 import type { AnswersApi, Changed, Doc } from './api';
-import { afterChange, afterRemoval, afterSent, nextOf, type Item } from './queue';
+import { afterChange, afterRemoval, afterSent, begunAgain, nextOf, type Item } from './queue';
 
 /** Seconds to pause when the server wants a pause and doesn't say how long, and the longest that is believed. */
 const PAUSE = 10;
@@ -66,9 +66,15 @@ class Uploads {
       this.#go();
       return;
     }
-    for (const doc of failed) {
-      const again = await this.#api?.retry(item.collection, doc.id);
-      if (again) this.hear(item.collection, { document: again });
+    this.#change(item.key, (there) => begunAgain(there));
+    try {
+      for (const doc of failed) {
+        const again = await this.#api?.retry(item.collection, doc.id);
+        if (again) this.hear(item.collection, { document: again });
+      }
+    } catch (thrown) {
+      this.#change(item.key, (there) => ({ ...there, docs: item.docs, phase: item.phase, error: item.error }));
+      throw thrown;
     }
   }
 
