@@ -1,5 +1,5 @@
 /** The API of answers, as its pages use it. */
-import { ApiError, asApiError, http, type Query } from '../../platform/api';
+import { ApiError, asApiError, http, withQuery, type Query } from '../../platform/api';
 import { EventParser } from '../../platform/live';
 import { refusalOf, upload } from '../../platform/upload';
 
@@ -46,6 +46,13 @@ export interface Received {
   job_ids: string[];
   duplicates: { name: string; document_id: string }[];
   skipped: string[];
+}
+
+export interface Version {
+  version: number;
+  size: number;
+  chunks: number;
+  created_at: string;
 }
 
 /** What a collection's live feed tells. */
@@ -125,6 +132,12 @@ export interface Conversation {
   updated_at: string;
 }
 
+export interface Question {
+  question: string;
+  conversation_id?: string;
+  filters?: { tags: readonly string[] };
+}
+
 export type AnswerEvent =
   | { type: 'passages'; id: string; conversation_id: string; rewritten: string; confidence: number; items: Found[]; conflicts: [number, number][] }
   | { type: 'text'; text: string }
@@ -143,14 +156,23 @@ export interface Beside {
 export interface Figures {
   days: number;
   questions: number;
+  users: number;
   items: Beside[];
   by_day: { name: string; questions: number; figures: Record<string, number | null> }[];
 }
 
+/** A mean, and within what it lies with 95 %; null of nothing. */
 export interface Interval {
-  mean: number;
+  mean: number | null;
+  low: number | null;
+  high: number | null;
+}
+
+export interface Difference {
+  difference: number;
   low: number;
   high: number;
+  p_value: number;
 }
 
 export interface Evaluation {
@@ -158,8 +180,70 @@ export interface Evaluation {
   name: string;
   documents: number;
   questions: number;
-  variants: { variant: string; figures: Record<string, Interval> }[];
+  variants: {
+    variant: string;
+    figures: Record<string, Interval>;
+    /** Milliseconds of each stage: p50 and p95. */
+    took: Record<string, [number, number]>;
+  }[];
   created_at: string;
+}
+
+export interface Evaluations {
+  items: Evaluation[];
+  /** What the case study says, by variant: nDCG@10 and milliseconds. */
+  claims: Record<string, [number, number]>;
+  next: string | null;
+}
+
+export type Mode = 'reranked' | 'hybrid' | 'dense' | 'bm25';
+
+export interface Variant {
+  name: string;
+  weight: number;
+  pipeline: { mode: Mode; top_k: number; threshold?: number | null; answerer?: 'model' | 'quoted' | null };
+}
+
+export interface BeginExperiment {
+  collection_id: string;
+  name: string;
+  /** The first is what the others are compared with. */
+  variants: Variant[];
+  unit: 'conversation' | 'account';
+  metric: 'acceptance' | 'clicks';
+  base: number;
+  change: number;
+}
+
+export interface Experiment {
+  id: string;
+  name: string;
+  unit: 'conversation' | 'account';
+  metric: 'acceptance' | 'clicks';
+  variants: Variant[];
+  /** Questions that each variant is to have. */
+  needed: number;
+  begun_at: string;
+  ended_at: string | null;
+}
+
+export interface Arm {
+  variant: string;
+  units: number;
+  questions: number;
+  rate: { mean: number; low: number; high: number };
+  latency_mean: number | null;
+  difference: Difference | null;
+  slower: Difference | null;
+}
+
+export interface Analysis {
+  experiment: Experiment;
+  arms: Arm[];
+  progress: number;
+  bound: number;
+  winner: string | null;
+  warnings: string[];
 }
 
 export function answersApi(api: string) {
@@ -167,31 +251,38 @@ export function answersApi(api: string) {
   const document = (id: string, doc: string, rest = ''): string => collection(id, `/documents/${encodeURIComponent(doc)}${rest}`);
   const answer = (id: string, rest: string): string => `${api}answers/${encodeURIComponent(id)}${rest}`;
   return {
-    collections: () => http.get<Page<Collection>>(`${api}collections`),
+    collections: (signal?: AbortSignal) => http.get<Page<Collection>>(`${api}collections`, signal ? { signal } : {}),
     create: (name: string, description: string) => http.post<Collection>(`${api}collections`, { name, description }),
-    collection: (id: string) => http.get<Collection>(collection(id)),
+    collection: (id: string, signal: AbortSignal) => http.get<Collection>(collection(id), { signal }),
     change: (id: string, change: { name?: string; description?: string }) => http.patch<Collection>(collection(id), change),
     remove: (id: string) => http.delete(collection(id)),
-    documents: (id: string, query: Query) => http.get<Page<Doc>>(collection(id, '/documents'), { query }),
+    documents: (id: string, query: Query, signal: AbortSignal) => http.get<Page<Doc>>(collection(id, '/documents'), { query, signal }),
     document: (id: string, doc: string) => http.get<Doc>(document(id, doc)),
     removeDocument: (id: string, doc: string) => http.delete(document(id, doc)),
     retry: (id: string, doc: string) => http.post<Doc>(document(id, doc, '/retry')),
-    text: (id: string, doc: string) => http.get<Text>(document(id, doc, '/text')),
-    fileUrl: (id: string, doc: string) => document(id, doc, '/file'),
-    fetchUrl: (id: string, url: string) => http.post<Received>(collection(id, '/documents/url'), { url }),
-    send: (id: string, name: string, file: File, onProgress: (share: number) => void, signal: AbortSignal) =>
-      upload<Received>(`${collection(id, '/documents')}?name=${encodeURIComponent(name)}`, file, onProgress, signal),
+    text: (id: string, doc: string, signal: AbortSignal) => http.get<Text>(document(id, doc, '/text'), { signal }),
+    versions: (id: string, doc: string) => http.get<Page<Version>>(document(id, doc, '/versions')),
+    fileUrl: (id: string, doc: string, version?: number) => withQuery(document(id, doc, '/file'), { version }),
+    fetchUrl: (id: string, url: string, tags: readonly string[]) => http.post<Received>(collection(id, '/documents/url'), { url, tags }),
+    send: (id: string, name: string, tags: readonly string[], file: File, onProgress: (share: number) => void, signal: AbortSignal) =>
+      upload<Received>(withQuery(collection(id, '/documents'), { name, tags: tags.join(',') }), file, onProgress, signal),
     liveUrl: (id: string) => collection(id, '/live'),
-    conversations: (id: string) => http.get<Page<Conversation>>(`${api}conversations`, { query: { collection_id: id } }),
-    conversation: (id: string) => http.get<{ id: string; title: string; answers: Answer[] }>(`${api}conversations/${encodeURIComponent(id)}`),
+    conversations: (id: string, signal?: AbortSignal) =>
+      http.get<Page<Conversation>>(`${api}conversations`, { query: { collection_id: id }, ...(signal && { signal }) }),
+    conversation: (id: string, signal?: AbortSignal) =>
+      http.get<{ id: string; title: string; answers: Answer[] }>(`${api}conversations/${encodeURIComponent(id)}`, signal ? { signal } : {}),
     removeConversation: (id: string) => http.delete(`${api}conversations/${encodeURIComponent(id)}`),
-    ask: (id: string, question: { question: string; conversation_id?: string }, onEvent: (event: AnswerEvent) => void, signal: AbortSignal) =>
+    ask: (id: string, question: Question, onEvent: (event: AnswerEvent) => void, signal: AbortSignal) =>
       ask(collection(id, '/ask'), question, onEvent, signal),
     judge: (id: string, good: boolean) => http.post(answer(id, '/feedback'), { good }),
     click: (id: string, passage: number) => http.post(answer(id, '/clicks'), { passage }),
     accept: (id: string) => http.post(answer(id, '/accepted')),
-    figures: (id: string, days: number) => http.get<Figures>(collection(id, '/figures'), { query: { days } }),
-    evaluations: () => http.get<{ items: Evaluation[] }>(`${api}evaluations`),
+    figures: (id: string, days: number, signal: AbortSignal) => http.get<Figures>(collection(id, '/figures'), { query: { days }, signal }),
+    evaluations: (signal: AbortSignal) => http.get<Evaluations>(`${api}evaluations`, { query: { limit: 5 }, signal }),
+    experiments: (id: string, before?: string | null) => http.get<Page<Experiment>>(`${api}experiments`, { query: { collection_id: id, before } }),
+    begin: (experiment: BeginExperiment) => http.post<Experiment>(`${api}experiments`, experiment),
+    analysis: (id: string, experiment: string) => http.get<Analysis>(`${api}experiments/${encodeURIComponent(experiment)}`, { query: { collection_id: id } }),
+    end: (id: string, experiment: string) => http.post<Experiment>(`${api}experiments/${encodeURIComponent(experiment)}/end`, undefined, { query: { collection_id: id } }),
   };
 }
 
